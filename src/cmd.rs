@@ -1,0 +1,3 @@
+//! One file a tool: arguments in, rooms joined, words out.
+
+pub mod place;
