@@ -8,6 +8,7 @@
 //! | `bin/` | one file a tool: names its `cmd`, nothing else |
 //! | [`cmd`] | one file a tool: reads arguments, joins rooms, prints |
 //! | [`config`] [`host`] [`paths`] | what the administrator wants, who this host is, where everything lies |
+//! | [`flag`] | patchflag, patchlog, patchdone; the state table; the rules |
 //! | [`exit`] [`error`] | codes and words |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
@@ -20,6 +21,7 @@ pub mod cmd;
 pub mod config;
 pub mod error;
 pub mod exit;
+pub mod flag;
 pub mod host;
 pub mod paths;
 pub mod sys;
