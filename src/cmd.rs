@@ -1,3 +1,13 @@
 //! One file a tool: arguments in, rooms joined, words out.
 
+mod chain;
+mod confirming;
+pub mod grab_patch;
+mod installing;
+mod letters;
+pub mod patch_stage;
+pub mod patch_status;
+pub mod patchit;
 pub mod place;
+mod scene;
+mod walk;

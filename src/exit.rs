@@ -89,6 +89,11 @@ pub fn out(line: impl Display) {
     let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
+/// What a child said, passed on to standard output as it is.
+pub fn pass_on(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
 /// A decision: one line to syslog, and to standard error where a person looks at it (cron would make a mail of it).
 pub fn note(line: impl Display) {
     if std::io::stderr().is_terminal() {

@@ -8,6 +8,7 @@
 
 pub mod dated;
 pub mod done;
+pub mod due;
 pub mod journal;
 pub mod logfmt;
 pub mod order;

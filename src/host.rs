@@ -23,18 +23,27 @@ impl Host {
     /// # Errors
     /// [`Error::Failed`] if the name or the system cannot be told, or the name is `localhost`: every host has that one.
     pub fn identify(paths: &Paths, configured: Option<&str>) -> Result<Self> {
-        let name = match configured {
-            Some(name) => name.to_string(),
-            None => system_name(paths)?,
-        };
-        if name.split('.').next() == Some("localhost") || !is_plain_name(&name) {
-            return Err(Error::failed("use the host name", &name, "set name= in section [host] of the configuration"));
-        }
+        let name = name(paths, configured)?;
         let path = paths.at("/etc/os-release");
         let release = fs_err::read_to_string(&path).map_err(Error::io("read", &path))?;
         let os = operating_system(&release).ok_or_else(|| Error::failed("read", path.display(), "it has no ID"))?;
         Ok(Self { name, os, arch: architecture() })
     }
+}
+
+/// The configured name of this host, else the system's.
+///
+/// # Errors
+/// [`Error::Failed`] if it cannot be told or is `localhost`: every host has that one.
+pub fn name(paths: &Paths, configured: Option<&str>) -> Result<String> {
+    let name = match configured {
+        Some(name) => name.to_string(),
+        None => system_name(paths)?,
+    };
+    if name.split('.').next() == Some("localhost") || !is_plain_name(&name) {
+        return Err(Error::failed("use the host name", &name, "set name= in section [host] of the configuration"));
+    }
+    Ok(name)
 }
 
 fn system_name(paths: &Paths) -> Result<String> {

@@ -95,6 +95,11 @@ impl Paths {
         self.at("/var/spool/patch")
     }
 
+    /// What installers said, a file a run.
+    pub fn outputs(&self) -> PathBuf {
+        self.at("/var/log/patchflag")
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")

@@ -8,7 +8,7 @@ use crate::config::Config;
 use crate::error::Result;
 use crate::exit;
 use crate::paths::Paths;
-use crate::sys::clock::{self, Moment};
+use crate::sys::clock::{self, Clock, Moment};
 
 /// Where and when a tool works. With `--now` alone it only says what it would do then.
 #[derive(Debug, Clone, Args)]
@@ -38,9 +38,9 @@ impl Place {
         Ok(paths)
     }
 
-    /// The moment to decide at.
-    pub fn now(&self) -> Moment {
-        self.now.unwrap_or_else(clock::now)
+    /// The clock to go by.
+    pub fn clock(&self) -> Clock {
+        self.now.map_or(Clock::System, Clock::Fixed)
     }
 
     /// Whether only words are wanted: a moment was named, and the root is this machine's.

@@ -2,7 +2,7 @@
 
 use super::record::Draft;
 use super::run::Run;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::exit;
 use crate::sys::append::{Appender, Missing};
 use crate::sys::clock::Moment;
@@ -24,7 +24,7 @@ impl Journal {
     /// Begins the journal of a new run and sets room aside for it.
     ///
     /// # Errors
-    /// [`Error::Io`] if there is no room; nothing has happened then.
+    /// As [`Appender::open`], and if there is no room; nothing has happened then.
     pub fn begin(etc: &Dir, name: &str, run: &str) -> Result<Self> {
         let file = Appender::open(etc, name, Missing::Make)?;
         file.reserve(ROOM)?;
@@ -34,7 +34,7 @@ impl Journal {
     /// Opens the journal of a run that goes on.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Refused`].
+    /// As [`Appender::open`].
     pub fn resume(etc: &Dir, name: &str, run: &str) -> Result<Self> {
         Ok(Self { file: Appender::open(etc, name, Missing::Fail)?, run: run.to_string() })
     }
@@ -42,7 +42,7 @@ impl Journal {
     /// Adds a record. A step that can't be recorded must not be taken.
     ///
     /// # Errors
-    /// [`Error::Io`].
+    /// As [`Appender::line`].
     pub fn add(&mut self, time: Moment, draft: &Draft) -> Result<()> {
         self.file.line(&draft.line(time, exit::tool(), std::process::id(), &self.run))
     }
@@ -51,7 +51,7 @@ impl Journal {
 /// The text of a journal; `None` if there is none.
 ///
 /// # Errors
-/// [`Error::Refused`] if it is not a regular file of root's that others cannot write: then nothing can be decided.
+/// If it is not a regular file of root's that others cannot write: then nothing can be decided.
 pub fn text(etc: &Dir, name: &str) -> Result<Option<String>> {
     let bytes = etc.read(name, LIMIT)?;
     Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
@@ -68,15 +68,4 @@ pub fn run(etc: &Dir, name: &str) -> Result<Option<Run>> {
 /// A name for a new run: its moment and the process, which no other run of this host can have together.
 pub fn new_run_id(now: Moment) -> String {
     format!("{}.{}", now.format("%Y%m%dT%H%M%SZ"), std::process::id())
-}
-
-/// Looks at the last state of a run; a journal without one was cut short in its first record.
-///
-/// # Errors
-/// [`Error::Failed`] if the journal has records of a run and none of them a state that we know.
-pub fn must_have_state(run: &Run, name: &str) -> Result<super::state::State> {
-    run.state.ok_or_else(|| {
-        let reason = "no record in it has a state; move it away if it is not a journal of patchflag's";
-        Error::failed("read", name, reason)
-    })
 }

@@ -122,6 +122,11 @@ impl Record {
         self.whole.then(|| self.get("state").and_then(State::from_word))?
     }
 
+    /// A state of a whole record that we do not know: a newer patchflag wrote it, and acting on an older state would be wrong.
+    pub fn strange_state(&self) -> Option<&str> {
+        self.get("state").filter(|word| self.whole && State::from_word(word).is_none())
+    }
+
     /// The verdict it holds; only a whole record can.
     pub fn verdict(&self) -> Option<Verdict> {
         self.whole.then(|| self.get("verdict").and_then(Verdict::from_word))?

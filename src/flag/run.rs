@@ -25,6 +25,7 @@ pub struct Run {
     pub stages: BTreeSet<String>,
     /// How many times in a row a service could not be reached.
     pub unreachable: u32,
+    strange: Option<String>,
     facts: BTreeMap<String, String>,
 }
 
@@ -43,6 +44,7 @@ impl Run {
             verdict: None,
             stages: BTreeSet::new(),
             unreachable: 0,
+            strange: None,
             facts: BTreeMap::new(),
         };
         run.add(&first);
@@ -62,6 +64,7 @@ impl Run {
                 self.history.push((state, time));
             }
         }
+        self.strange = self.strange.take().or_else(|| record.strange_state().map(str::to_string));
         self.verdict = record.verdict().or(self.verdict);
         if let Some(stage) = record.stage_done() {
             self.stages.insert(stage.to_string());
@@ -75,6 +78,18 @@ impl Run {
     /// The last value that any record gave a key.
     pub fn fact(&self, key: &str) -> Option<&str> {
         self.facts.get(key).map(String::as_str)
+    }
+
+    /// The last state, or why nothing can be decided by this journal.
+    ///
+    /// # Errors
+    /// The reason, with a remedy.
+    pub fn known_state(&self) -> Result<State, String> {
+        match (&self.strange, self.state) {
+            (Some(word), _) => Err(format!("state={word} is not known to this version; use the version that wrote it")),
+            (None, Some(state)) => Ok(state),
+            (None, None) => Err("no record in it has a state; move it away if patchflag did not write it".into()),
+        }
     }
 
     /// When the run last entered a state.
@@ -131,6 +146,12 @@ mod tests {
         let time = clock::parse("2026-11-21T02:00:07Z").unwrap();
         text += &Draft::state(State::Installed).line(time, "t", 1, "R2");
         assert_eq!(Run::read(&text).unwrap().state, Some(State::Fetching));
+    }
+
+    #[test]
+    fn a_state_of_a_newer_version_is_not_guessed_at() {
+        let text = journal(&[Draft::state(State::Staged), Draft::default().field("state", "verifying")]);
+        assert!(Run::read(&text).unwrap().known_state().unwrap_err().contains("state=verifying"));
     }
 
     #[test]

@@ -110,6 +110,18 @@ impl Appender {
     }
 }
 
+/// Opens a file that a child appends its output to, made with `mode` if it is not there.
+///
+/// # Errors
+/// As [`Appender::open`].
+pub fn output(dir: &Dir, name: &str, mode: u32) -> Result<File> {
+    let object = dir.join(name);
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = openat(&dir.fd, name, flags, Mode::from_bits_truncate(mode)).map_err(Error::io("open", &object))?;
+    dir.sync()?;
+    Ok(File::from(fd))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

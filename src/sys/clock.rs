@@ -14,6 +14,25 @@ pub fn now() -> Moment {
     Utc::now().trunc_subsecs(0)
 }
 
+/// Where a tool takes the time from: the system, or the moment that `--now` named.
+#[derive(Debug, Clone, Copy)]
+pub enum Clock {
+    /// The system's clock.
+    System,
+    /// It is always this moment.
+    Fixed(Moment),
+}
+
+impl Clock {
+    /// The moment to write down or to decide at.
+    pub fn now(self) -> Moment {
+        match self {
+            Self::System => now(),
+            Self::Fixed(moment) => moment,
+        }
+    }
+}
+
 /// RFC 3339 with `Z`: `2026-11-21T02:00:07Z`.
 pub fn stamp(moment: Moment) -> String {
     moment.to_rfc3339_opts(SecondsFormat::Secs, true)
