@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `bin/` | one file a tool: names its `cmd`, nothing else |
 //! | [`cmd`] | one file a tool: reads arguments, joins rooms, prints |
+//! | [`boot`] | init systems behind one trait; boot identity, reboot, preflight, confirmation |
 //! | [`config`] [`host`] [`paths`] | what the administrator wants, who this host is, where everything lies |
 //! | [`flag`] | patchflag, patchlog, patchdone; the state table; the rules |
 //! | [`exit`] [`error`] | codes and words |
@@ -17,6 +18,7 @@
 //! clock, no network), and the I/O around them is thin. Only `sys::replace` renames; only `paths` knows names; only `exit`
 //! turns an error into words and a code.
 
+pub mod boot;
 pub mod cmd;
 pub mod config;
 pub mod error;

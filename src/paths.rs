@@ -100,6 +100,17 @@ impl Paths {
         self.at("/var/log/patchflag")
     }
 
+    /// sysvinit's table, whose `initdefault` is the trigger of the maintenance boot there.
+    pub fn inittab(&self) -> PathBuf {
+        self.at("/etc/inittab")
+    }
+
+    /// The two names that systemd's generator looks for, systemd.offline-updates(7). We put the first; the second is newer,
+    /// and another updater's if it is there.
+    pub fn system_update(&self) -> [PathBuf; 2] {
+        [self.at("/system-update"), self.at("/etc/system-update")]
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")

@@ -89,6 +89,19 @@ pub fn symlink(dir: &Dir, name: &str, target: impl AsRef<OsStr>) -> Result<()> {
     publish(dir, &draft, name)
 }
 
+/// Puts a symbolic link under a name that must be free; `false` means that it was taken and nothing changed. A link appears
+/// whole, so it needs no draft.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn symlink_new(dir: &Dir, name: &str, target: impl AsRef<OsStr>) -> Result<bool> {
+    match symlinkat(target.as_ref(), &dir.fd, name) {
+        Ok(()) => dir.sync().map(|()| true),
+        Err(nix::Error::EEXIST) => Ok(false),
+        Err(why) => Err(Error::io("link", dir.join(name))(why)),
+    }
+}
+
 fn draft_name(name: &str) -> String {
     format!(".{}.draft", name.trim_start_matches('.'))
 }
@@ -219,5 +232,13 @@ mod tests {
         assert!(!create(&dir, "new", b"third", 0o644).unwrap());
         assert_eq!(std::fs::read(dir.join("new")).unwrap(), b"first");
         assert!(!dir.has(".new.draft").unwrap());
+    }
+
+    #[test]
+    fn a_new_link_takes_no_name_that_is_taken() {
+        let (_keep, dir) = scratch();
+        assert!(symlink_new(&dir, "link", "/ours").unwrap());
+        assert!(!symlink_new(&dir, "link", "/theirs").unwrap());
+        assert_eq!(std::fs::read_link(dir.join("link")).unwrap(), std::path::Path::new("/ours"));
     }
 }
