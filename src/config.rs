@@ -5,12 +5,14 @@
 //! file that was named must be there.
 
 pub mod ini;
+pub mod post;
 mod section;
 mod sections;
 pub mod values;
 
 use std::path::Path;
 
+pub use post::Relay;
 pub use sections::{ClusterSource, Grab, HostIdentity, Install, Mail, MailTls, Patchit, Preflight, Pull};
 
 use crate::error::{Error, Result};

@@ -11,6 +11,7 @@
 //! | [`config`] [`host`] [`paths`] | what the administrator wants, who this host is, where everything lies |
 //! | [`flag`] | patchflag, patchlog, patchdone; the state table; the rules |
 //! | [`exit`] [`error`] | codes and words |
+//! | [`mail`] | message, report, spool, delivery |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
 //! Who may call whom: `bin → cmd → {every room} → {config host paths mail} → sys → error`. Rooms do not reach into one
@@ -25,5 +26,6 @@ pub mod error;
 pub mod exit;
 pub mod flag;
 pub mod host;
+pub mod mail;
 pub mod paths;
 pub mod sys;

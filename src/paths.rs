@@ -111,6 +111,31 @@ impl Paths {
         [self.at("/system-update"), self.at("/etc/system-update")]
     }
 
+    /// Mail that waits.
+    pub fn mail_queue(&self) -> PathBuf {
+        self.spool().join("queue")
+    }
+
+    /// Mail that was delivered, kept so that no run mails twice.
+    pub fn mail_sent(&self) -> PathBuf {
+        self.spool().join("sent")
+    }
+
+    /// Mail that was refused for good, kept until a person looks.
+    pub fn mail_refused(&self) -> PathBuf {
+        self.spool().join("refused")
+    }
+
+    /// Held for the moment of a change in the spool.
+    pub fn spool_lock(&self) -> PathBuf {
+        self.spool().join("lock")
+    }
+
+    /// Held by the one process that delivers, however long the relay takes.
+    pub fn delivery_lock(&self) -> PathBuf {
+        self.spool().join("delivery")
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")

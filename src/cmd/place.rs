@@ -10,17 +10,17 @@ use crate::exit;
 use crate::paths::Paths;
 use crate::sys::clock::{self, Clock, Moment};
 
-/// Where and when a tool works. With `--now` alone it only says what it would do then.
+/// Where and when a tool works; the arguments may stand before or behind a subcommand. With `--now` alone it only says what it would do then.
 #[derive(Debug, Clone, Args)]
 pub struct Place {
     /// Configuration file, instead of /etc/patch/config.ini
-    #[arg(long, value_name = "FILE", visible_alias = "cfg")]
+    #[arg(long, global = true, value_name = "FILE", visible_alias = "cfg")]
     config: Option<PathBuf>,
     /// Work on the system below DIR; nothing is rebooted and nothing goes to syslog
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
     /// Decide as if it were this moment; alone it changes nothing, with --root it may
-    #[arg(long, value_name = "RFC3339", value_parser = clock::parse)]
+    #[arg(long, global = true, value_name = "RFC3339", value_parser = clock::parse)]
     now: Option<Moment>,
 }
 

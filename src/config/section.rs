@@ -42,8 +42,7 @@ impl<'a> Section<'a> {
     }
 
     pub fn words(&self, key: &'static str) -> Result<Vec<String>> {
-        let text = self.text(key)?.unwrap_or_default();
-        Ok(text.split([',', ' ', '\t', '\n']).filter(|w| !w.is_empty()).map(str::to_string).collect())
+        Ok(values::words(&self.text(key)?.unwrap_or_default()))
     }
 
     pub fn path(&self, key: &'static str) -> Result<Option<PathBuf>> {

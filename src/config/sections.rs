@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::post::{self, Relay};
 use super::section::Section;
 use super::values::Window;
 use crate::error::Result;
@@ -181,12 +182,12 @@ pub enum MailTls {
 /// `[mail]`: who is told, and by which way.
 #[derive(Debug)]
 pub struct Mail {
-    /// The administrators.
+    /// The administrators: addresses, or names on this host.
     pub to: Vec<String>,
     /// The sender; else `patchflag@HOST`.
     pub from: Option<String>,
-    /// `HOST` or `HOST:PORT`; without it the local sendmail is used.
-    pub relay: Option<String>,
+    /// Who takes our mail; without it the local sendmail is used.
+    pub relay: Option<Relay>,
     /// How the connection is protected.
     pub tls: MailTls,
     /// A certificate authority instead of the system's.
@@ -220,7 +221,7 @@ impl Default for Mail {
 impl Mail {
     pub(super) fn read(s: &mut Section) -> Result<Self> {
         let default = Self::default();
-        let to = s.words("to")?;
+        let to = s.read("to", post::addresses)?;
         let tls = |text: &str| match text {
             "starttls" => Ok(MailTls::Starttls),
             "implicit" => Ok(MailTls::Implicit),
@@ -228,9 +229,9 @@ impl Mail {
             other => Err(format!("{other:?} is none of starttls, implicit, none")),
         };
         let mail = Self {
-            to: if to.is_empty() { default.to } else { to },
-            from: s.text("from")?,
-            relay: s.text("relay")?,
+            to: to.unwrap_or(default.to),
+            from: s.read("from", post::address)?,
+            relay: s.read("relay", Relay::parse)?,
             tls: s.read("tls", tls)?.unwrap_or(default.tls),
             ca_file: s.path("ca_file")?,
             user: s.text("user")?,
@@ -240,6 +241,13 @@ impl Mail {
         };
         if mail.user.is_some() != mail.password_file.is_some() {
             return Err(s.lacks("[mail] has one of user and password_file; it takes both or none"));
+        }
+        if mail.user.is_some() && mail.relay.is_none() {
+            return Err(s.lacks("[mail] has a user and no relay = to log in at"));
+        }
+        let is_far = mail.relay.as_ref().is_some_and(|relay| !relay.is_this_machine());
+        if mail.user.is_some() && mail.tls == MailTls::None && is_far {
+            return Err(s.lacks("[mail] would send its password in plain text; set tls = starttls or tls = implicit"));
         }
         Ok(mail)
     }
@@ -352,6 +360,11 @@ mod tests {
         for text in [
             "[mail]\nuser = u\n",
             "[mail]\ntls = yes\n",
+            "[mail]\nto = root, -oQ/tmp\n",
+            "[mail]\nto = ,\n",
+            "[mail]\nrelay = a:b\n",
+            "[mail]\nrelay = mail.example\ntls = none\nuser = u\npassword_file = /p\n",
+            "[mail]\nuser = u\npassword_file = /p\n",
             "[grab]\nbase = relative\n",
             "[patchit]\ninstall = now\n",
             "[cluster debian-12]\nkind = apt\nsource = x\nsuites = s\n",

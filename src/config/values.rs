@@ -77,6 +77,11 @@ impl std::fmt::Display for Window {
     }
 }
 
+/// Words between blanks, commas or newlines.
+pub fn words(text: &str) -> Vec<String> {
+    text.split([',', ' ', '\t', '\n']).filter(|word| !word.is_empty()).map(str::to_string).collect()
+}
+
 /// The known word that was probably meant: at most two slips away, or a third of its length.
 pub fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     let (near, slips) = known.iter().map(|k| (*k, distance(word, k))).min_by_key(|(_, d)| *d)?;

@@ -1,11 +1,11 @@
-//! Child processes: a clean environment, no input, a process group of their own, a deadline that says TERM before KILL.
+//! Child processes: a clean environment, no input but a file, a process group of their own, a deadline that says TERM before KILL.
 //!
 //! Output goes to a file or to memory that the child writes by itself, never through a pipe that we would have to drain: a
 //! daemon that a child leaves behind can hold a pipe open for ever, and then nobody would be waiting for it.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -28,6 +28,7 @@ pub struct Job {
     argv: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
+    input: Option<File>,
     output: Option<File>,
     deadline: Option<Duration>,
     grace: Duration,
@@ -90,7 +91,15 @@ impl Job {
         S: AsRef<OsStr>,
     {
         let argv = argv.into_iter().map(|a| a.as_ref().to_os_string()).collect();
-        Self { argv, env: Vec::new(), dir: None, output: None, deadline: None, grace: Duration::from_secs(10) }
+        Self {
+            argv,
+            env: Vec::new(),
+            dir: None,
+            input: None,
+            output: None,
+            deadline: None,
+            grace: Duration::from_secs(10),
+        }
     }
 
     /// The same program inside another root, by chroot(8); on the machine itself nothing changes.
@@ -113,6 +122,13 @@ impl Job {
     #[must_use]
     pub fn dir(mut self, dir: &Path) -> Self {
         self.dir = Some(dir.to_path_buf());
+        self
+    }
+
+    /// Gives it this file as standard input, read from where the file stands; else there is none.
+    #[must_use]
+    pub fn input(mut self, file: File) -> Self {
+        self.input = Some(file);
         self
     }
 
@@ -153,7 +169,7 @@ impl Job {
             .env("HOME", "/root")
             .envs(self.env.iter().map(|(k, v)| (k, v)))
             .current_dir(self.dir.as_deref().unwrap_or(Path::new("/")))
-            .stdin(Stdio::null())
+            .stdin(self.input.map_or_else(Stdio::null, Stdio::from))
             .stdout(sink)
             .stderr(errors)
             .process_group(0)
@@ -165,8 +181,21 @@ impl Job {
     }
 }
 
+/// A file that has no name and ends with its last user, for what a child shall read.
+///
+/// # Errors
+/// [`Error::Io`] when there is no memory for it.
+pub fn in_memory(bytes: &[u8]) -> Result<File> {
+    let mut file = anonymous()?;
+    file.write_all(bytes)
+        .and_then(|()| file.seek(SeekFrom::Start(0)))
+        .map_err(Error::io("fill memory for", "a child's input"))?;
+    Ok(file)
+}
+
 fn anonymous() -> Result<File> {
-    let fd = memfd_create("output", MFdFlags::MFD_CLOEXEC).map_err(Error::io("make memory for", "a child's output"))?;
+    let fd =
+        memfd_create("patchflag", MFdFlags::MFD_CLOEXEC).map_err(Error::io("make memory for", "a child's words"))?;
     Ok(File::from(fd))
 }
 
@@ -231,6 +260,12 @@ mod tests {
             done.text().replace("_ ", "").replace("OLDPWD ", "").replace("SHLVL ", "").trim(),
             "HOME LC_ALL PATH PWD"
         );
+    }
+
+    #[test]
+    fn a_child_reads_the_file_that_it_was_given_and_then_the_end() {
+        let done = sh("cat; echo end").input(in_memory(b"words\n").unwrap()).run().unwrap();
+        assert_eq!(done.text(), "words\nend\n");
     }
 
     #[test]
