@@ -8,6 +8,7 @@
 //! | `bin/` | one file a tool: names its `cmd`, nothing else |
 //! | [`cmd`] | one file a tool: reads arguments, joins rooms, prints |
 //! | [`config`] [`host`] [`paths`] | what the administrator wants, who this host is, where everything lies |
+//! | [`cluster`] | patch clusters: the tree, its signatures, where they come from, how they travel |
 //! | [`exit`] [`error`] | codes and words |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
@@ -16,6 +17,7 @@
 //! clock, no network), and the I/O around them is thin. Only `sys::replace` renames; only `paths` knows names; only `exit`
 //! turns an error into words and a code.
 
+pub mod cluster;
 pub mod cmd;
 pub mod config;
 pub mod error;

@@ -95,6 +95,17 @@ impl Paths {
         self.at("/var/spool/patch")
     }
 
+    /// Where distributions keep the certificate authorities that they trust, in one file.
+    pub fn ca_bundles(&self) -> [PathBuf; 4] {
+        [
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/etc/pki/tls/certs/ca-bundle.crt",
+            "/etc/ssl/ca-bundle.pem",
+            "/etc/ssl/cert.pem",
+        ]
+        .map(|path| self.at(path))
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")
