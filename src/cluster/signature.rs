@@ -249,15 +249,15 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_minisign_made_without_a_passphrase_is_taken_and_one_with_it_refused() {
+    fn a_key_with_a_passphrase_or_without_its_checksum_is_refused_with_the_way_out() {
         let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("m.key");
+        // minisign 0.11 -W leaves the checksum of the key empty, so damage could not be told from it.
         let done =
             Command::new("minisign").args(["-GW", "-s", "m.key", "-p", "m.pub"]).current_dir(dir.path()).output();
         assert!(done.unwrap().status.success());
-        let path = dir.path().join("m.key");
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let signed = Signer::load(&path).unwrap().sign(b"x", "f", clock::now()).unwrap();
-        Verifier::load(&dir.path().join("m.pub")).unwrap().verify(b"x", signed.as_bytes(), "f").unwrap();
+        assert!(Signer::load(&path).unwrap_err().to_string().contains("pull-cluster keygen"));
         let locked = KeyPair::generate_encrypted_keypair(Some("secret".into())).unwrap();
         std::fs::write(&path, locked.sk.to_box(None).unwrap().into_string()).unwrap();
         assert!(Signer::load(&path).unwrap_err().to_string().contains("passphrase"));
