@@ -7,8 +7,10 @@
 pub mod digest;
 pub mod glob;
 pub mod host_type;
+pub mod install;
 pub mod manifest;
 pub mod pointer;
 pub mod signature;
 pub mod transport;
 pub mod tree;
+pub mod unpack;

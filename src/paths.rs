@@ -106,6 +106,16 @@ impl Paths {
         .map(|path| self.at(path))
     }
 
+    /// Where `policy-rc.d` is looked for by invoke-rc.d(8) and deb-systemd-invoke(1p).
+    pub fn policy_dir(&self) -> PathBuf {
+        self.at("/usr/sbin")
+    }
+
+    /// The state of dpkg(1): whether a host is a Debian one, its locks, its journal.
+    pub fn dpkg(&self) -> PathBuf {
+        self.at("/var/lib/dpkg")
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")
