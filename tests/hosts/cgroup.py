@@ -1,0 +1,60 @@
+"""A control group for each guest.
+
+systemd as the init of a guest takes over the control group it is started in, so two guests must not share
+one, and none may share the machine's. Works on cgroup v2 alone and on the hybrid layout with a named
+systemd hierarchy.
+"""
+
+import os
+from pathlib import Path
+
+MOUNT = Path("/sys/fs/cgroup")
+PREFIX = "patchflag-lab"
+
+
+def hierarchies():
+    """The roots below which a guest needs a group: the one of cgroup v2, or systemd's two of the hybrid layout."""
+    if (MOUNT / "cgroup.procs").exists():
+        return [MOUNT]
+    return [tree for tree in (MOUNT / "systemd", MOUNT / "unified") if tree.is_dir()]
+
+
+def create(name):
+    """Make the groups of a guest and return their folders."""
+    groups = [tree / f"{PREFIX}-{os.getpid()}-{name}" for tree in hierarchies()]
+    for group in groups:
+        group.mkdir(exist_ok=True)
+    return groups
+
+
+def of(pid):
+    """The groups that a process is in."""
+    paths = {}
+    for line in Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, name, path = line.split(":", 2)
+        paths[name] = path.lstrip("/")
+    if hierarchies() == [MOUNT]:
+        return [MOUNT / paths[""]]
+    return [MOUNT / "systemd" / paths["name=systemd"], MOUNT / "unified" / paths[""]]
+
+
+def joined(groups, argv):
+    """The command line that moves itself into the groups and then becomes `argv`."""
+    files = [str(group / "cgroup.procs") for group in groups]
+    script = 'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ >"$1"; shift; n=$((n - 1)); done; exec "$@"'
+    return ["sh", "-c", script, "sh", str(len(files)), *files, *argv]
+
+
+def remove(group):
+    """Remove a group and those the guest made below it; its processes must have ended."""
+    for folder, _, _ in os.walk(group, topdown=False):
+        os.rmdir(folder)
+
+
+def sweep():
+    """Remove the groups of laboratories whose program was killed."""
+    for tree in hierarchies():
+        for group in tree.glob(f"{PREFIX}-*"):
+            owner = group.name.removeprefix(PREFIX).split("-")[1]
+            if not Path("/proc", owner).exists():
+                remove(group)
