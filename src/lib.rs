@@ -10,6 +10,7 @@
 //! | [`boot`] | init systems behind one trait; boot identity, reboot, preflight, confirmation |
 //! | [`config`] [`host`] [`paths`] | what the administrator wants, who this host is, where everything lies |
 //! | [`flag`] | patchflag, patchlog, patchdone; the state table; the rules |
+//! | [`cluster`] | patch clusters: the tree, its signatures, where they come from, how they travel |
 //! | [`exit`] [`error`] | codes and words |
 //! | [`mail`] | message, report, spool, delivery |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
@@ -20,6 +21,7 @@
 //! turns an error into words and a code.
 
 pub mod boot;
+pub mod cluster;
 pub mod cmd;
 pub mod config;
 pub mod error;

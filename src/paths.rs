@@ -136,6 +136,27 @@ impl Paths {
         self.spool().join("delivery")
     }
 
+    /// Where distributions keep the certificate authorities that they trust, in one file.
+    pub fn ca_bundles(&self) -> [PathBuf; 4] {
+        [
+            "/etc/ssl/certs/ca-certificates.crt",
+            "/etc/pki/tls/certs/ca-bundle.crt",
+            "/etc/ssl/ca-bundle.pem",
+            "/etc/ssl/cert.pem",
+        ]
+        .map(|path| self.at(path))
+    }
+
+    /// Where `policy-rc.d` is looked for by invoke-rc.d(8) and deb-systemd-invoke(1p).
+    pub fn policy_dir(&self) -> PathBuf {
+        self.at("/usr/sbin")
+    }
+
+    /// The state of dpkg(1): whether a host is a Debian one, its locks, its journal.
+    pub fn dpkg(&self) -> PathBuf {
+        self.at("/var/lib/dpkg")
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")

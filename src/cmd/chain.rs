@@ -2,10 +2,11 @@
 
 use std::path::PathBuf;
 
-use crate::boot::{cmdline, init};
+use crate::boot::cmdline::Hatch;
+use crate::boot::{hatch, init};
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
-use crate::mail;
+use crate::mail::{self, Kind, Report};
 use crate::paths::Paths;
 use crate::sys::lockfile::{self, Lock};
 
@@ -30,17 +31,19 @@ pub fn lock(paths: &Paths) -> Result<Option<Lock>> {
 /// # Errors
 /// If it cannot be read.
 pub fn hands_off(paths: &Paths) -> Result<bool> {
-    let reason = cmdline::hands_off(paths)?;
-    if let Some(reason) = &reason {
-        exit::note(format_args!("nothing is done in this boot: {reason}"));
+    match hatch::read(paths)? {
+        Hatch::Closed => Ok(false),
+        Hatch::HandsOff(reason) => {
+            exit::note(format_args!("nothing is done in this boot: {reason}"));
+            Ok(true)
+        }
     }
-    Ok(reason.is_some())
 }
 
 /// Takes a maintenance order back from init when nothing else can be done: a tool that cannot even decide must not leave the
 /// host to come up in the maintenance level again.
 pub fn undo_at_least(paths: &Paths) {
-    match init::detect(paths).and_then(|mut init| init.undo()) {
+    match init::open(paths).undo() {
         Ok(true) => exit::warn("took the order of a maintenance boot back from init"),
         Ok(false) => {}
         Err(error) => exit::warn(error),
@@ -50,9 +53,8 @@ pub fn undo_at_least(paths: &Paths) {
 /// Bad configuration and an unfit flag change nothing and are told once a day (rule 5).
 pub fn tell_once_a_day(site: &Site, error: &Error) {
     let now = site.clock.now();
-    let id = format!("configuration-{}", now.format("%Y%m%d"));
-    let message = mail::report::configuration(&id, &site.host_name(), &error.to_string(), now);
-    if let Err(why) = mail::post(site.paths, &site.config.mail, &message, now) {
+    let report = Report { cause: Some(error.to_string()), ..Report::new(Kind::Configuration, &site.host_name()) };
+    if let Err(why) = mail::post(site.paths, site.config, &report.message(now), now) {
         exit::warn(why);
     }
 }
@@ -60,8 +62,11 @@ pub fn tell_once_a_day(site: &Site, error: &Error) {
 /// Sends what the tool has spooled, once its own work is on disk and the host lock is free. That a relay cannot be reached is
 /// no failure of the tool: `patch-mail deliver` tries again.
 pub fn deliver(site: &Site) {
-    if site.paths.is_system() {
-        mail::deliver_now(site.paths, &site.config.mail, site.clock.now());
+    if !site.paths.is_system() {
+        return;
+    }
+    if let Err(error) = mail::deliver_now(site.paths, site.config, site.clock.now()) {
+        exit::warn(error);
     }
 }
 

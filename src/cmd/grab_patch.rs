@@ -1,14 +1,18 @@
 //! `grab-patch(8)`: finds out whether this host can be patched and with what, fetches and verifies it, unpacks it, and tries the
 //! installation without changing anything. All that is slow or doubtful happens here, hours before the window.
 
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use chrono::{DateTime, Local};
 use clap::Parser;
 
 use crate::boot::preflight::{self, Finding, Need, Verdict};
-use crate::cluster::fetch::{self, Found};
+use crate::cluster::fetch::{self, Asker, Found, RealTime, Retry, Server};
 use crate::cluster::install;
+use crate::cluster::signature::Verifier;
+use crate::cluster::transport::Transport;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
@@ -17,8 +21,7 @@ use crate::flag::record::Draft;
 use crate::flag::state::State;
 use crate::flag::table;
 use crate::host::Host;
-use crate::mail;
-use crate::mail::report;
+use crate::mail::{self, Kind, Report};
 use crate::paths;
 use crate::sys::dir::Dir;
 use crate::sys::replace;
@@ -99,19 +102,67 @@ fn work(site: &Site) -> Result<Exit> {
         return chain::NOTHING;
     }
     // Before the first record: wrong configuration changes nothing.
-    let server = fetch::server(site.paths, &site.config.grab)?;
-    let host = Host::identify(site.paths, site.config.host.name.as_deref())?;
+    let supply = Supply::open(site)?;
     let fetching = scene.run.as_ref().and_then(|run| run.state) == Some(State::Fetching);
     let mut walk = Walk::new(site, scene);
     walk.begin()?;
     if !fetching {
-        walk.record(&beginning(&order, &host))?;
+        walk.record(&beginning(&order, &supply.host))?;
         exit::note("state=fetching");
     }
-    match stage(site, &walk, &server, &host, &order) {
+    match stage(site, &walk, &supply, &order) {
         Ok(staged) => finish(walk, &staged),
         Err(Error::Unreachable { service, reason }) => unreachable(site, &mut walk, service, reason),
         Err(error) => walk.fail(&error.to_string()),
+    }
+}
+
+/// Where this host's cluster comes from.
+struct Supply {
+    host: Host,
+    transport: Transport,
+    verifier: Verifier,
+    time: Duration,
+    clock: RealTime,
+}
+
+impl Supply {
+    /// Understands the configuration. What is wrong with it is wrong before anything has begun, and changes nothing.
+    fn open(site: &Site) -> Result<Self> {
+        let (grab, paths) = (&site.config.grab, site.paths);
+        let wrong = |error: Error| Error::Usage(error.to_string());
+        let Some(server) = &grab.server else {
+            return Err(Error::Usage("cannot fetch anything: set server= in section [grab] of the configuration".into()));
+        };
+        let ca_file = grab.ca_file.as_ref().map(|path| paths.at(path));
+        Ok(Self {
+            host: Host::identify(paths, site.config.host.name.as_deref()).map_err(wrong)?,
+            transport: Transport::new(server, ca_file.as_deref(), paths).map_err(wrong)?,
+            verifier: Verifier::load(&paths.at(&grab.key)).map_err(wrong)?,
+            time: grab.retry_for,
+            clock: RealTime::start(),
+        })
+    }
+
+    /// A fleet that finds its server gone must not come back all at once: each host has pauses of its own.
+    fn retry(&self) -> Retry<'_> {
+        let seed = crc32fast::hash(self.host.name.as_bytes());
+        Retry { time: self.time, seed: u64::from(seed) ^ u64::from(std::process::id()), clock: &self.clock }
+    }
+
+    fn server<'a>(&'a self, retry: &'a Retry<'a>) -> Server<'a> {
+        Server { transport: &self.transport, verifier: &self.verifier, retry }
+    }
+
+    fn find(&self, site: &Site, server: &Server, order: &Order) -> Result<Found> {
+        let asker = Asker {
+            paths: site.paths,
+            host: &self.host,
+            base: &site.config.grab.base,
+            now: site.clock.now(),
+            wanted: order.cluster.as_deref(),
+        };
+        fetch::find(server, &asker)
     }
 }
 
@@ -125,28 +176,31 @@ fn beginning(order: &Order, host: &Host) -> Draft {
 }
 
 /// Everything between `fetching` and `staged`; what it returns is the record that says so.
-fn stage(site: &Site, walk: &Walk, server: &fetch::Server, host: &Host, order: &Order) -> Result<Draft> {
+fn stage(site: &Site, walk: &Walk, supply: &Supply, order: &Order) -> Result<Draft> {
     set_room_aside(site, walk)?;
     judge(&preflight::run(site.paths, site.config, Need::default())?)?;
-    let now = site.clock.now();
-    let found = fetch::find(server, host, order.cluster.as_deref(), now)?;
+    let retry = supply.retry();
+    let server = supply.server(&retry);
+    let found = supply.find(site, &server, order)?;
     exit::note(format_args!("found cluster {} of {}", found.cluster.id, found.cluster.release));
     let need = Need { bytes: found.cluster.size(), install_dir: Some(found.install_dir.clone()) };
     judge(&preflight::run(site.paths, site.config, need)?)?;
-    let dir = fetch::download(server, &found, site.config.grab.retry_for)?;
+    let inside = fetch::download(&found, &server, site.paths)?;
+    let dir = site.paths.at(&inside);
     let run = walk.run()?.map(|run| run.id).unwrap_or_default();
     let plan = install::for_cluster(site.paths, &dir, &found.cluster, &run)?.dry_run()?;
-    fetch::remember_sequence(site.paths, &site.config.grab, &found)?;
-    Ok(staged(site, &found, &dir, plan.changes.len()))
+    let cluster = &found.cluster;
+    fetch::remember_sequence(site.paths, &site.config.grab.base, &cluster.release, cluster.sequence)?;
+    Ok(staged(&found, &inside, plan.changes.len()))
 }
 
-fn staged(site: &Site, found: &Found, dir: &std::path::Path, changes: usize) -> Draft {
+fn staged(found: &Found, dir: &Path, changes: usize) -> Draft {
     Draft::state(State::Staged)
         .msg(format!("{changes} packages to change"))
         .field("cluster", &found.cluster.id)
         .field("sequence", found.cluster.sequence.to_string())
-        .field("ring", found.level.word())
-        .field("install_dir", site.paths.inside(dir).display().to_string())
+        .field("ring", found.level.to_string())
+        .field("install_dir", dir.display().to_string())
         .field("sha256", &found.sha256)
 }
 
@@ -181,8 +235,9 @@ fn unreachable(site: &Site, walk: &mut Walk, service: String, reason: String) ->
         && run.unreachable == PATIENCE
     {
         let now = site.clock.now();
-        let message = report::unreachable(&run.id, &site.host_name(), &service, &reason, now);
-        mail::post(site.paths, &site.config.mail, &message, now)?;
+        let kind = Report::new(Kind::Unreachable, &site.host_name());
+        let report = Report { run: Some(run.id), cause: Some(format!("{service}: {reason}")), ..kind };
+        mail::post(site.paths, site.config, &report.message(now), now)?;
     }
     Err(Error::Unreachable { service, reason })
 }
@@ -193,12 +248,11 @@ fn rehearse(site: &Site) -> Result<Exit> {
     for finding in &findings {
         exit::out(finding);
     }
-    let server = fetch::server(site.paths, &site.config.grab)?;
-    let host = Host::identify(site.paths, site.config.host.name.as_deref())?;
+    let supply = Supply::open(site)?;
     let order = Order::read(&Dir::open(&site.paths.etc())?)?.unwrap_or_default();
-    let found = fetch::find(&server, &host, order.cluster.as_deref(), site.clock.now())?;
-    let (id, files, ring) = (&found.cluster.id, found.cluster.files.len(), found.level.word());
-    let dir = site.paths.inside(&found.install_dir);
-    exit::out(format_args!("would fetch cluster {id} ({ring}, {files} files) into {}", dir.display()));
+    let retry = supply.retry();
+    let found = supply.find(site, &supply.server(&retry), &order)?;
+    let (id, files, ring) = (&found.cluster.id, found.cluster.files.len(), found.level);
+    exit::out(format_args!("would fetch cluster {id} ({ring}, {files} files) into {}", found.install_dir.display()));
     judge(&findings).map(|()| Exit::Done)
 }

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use crate::cluster::install::{self, Change, Deadline, Outcome};
-use crate::cluster::manifest::{self, Cluster};
+use crate::cluster::manifest::Cluster;
+use crate::cluster::signature::Verifier;
 use crate::cluster::{digest, fetch};
 use crate::error::{Error, Result};
 use crate::exit;
@@ -118,11 +119,12 @@ fn staged(site: &Site, run: &Run) -> Result<(PathBuf, Cluster)> {
         return Err(Error::refused(inside.display(), format!("it does not lie below {base}, base in section [grab]")));
     }
     let dir = site.paths.at(inside);
-    let bytes = trusted::read(&dir.join(fetch::MANIFEST), manifest::LIMIT)?;
-    if digest::sha256(&bytes) != fact("sha256")? {
+    let verifier = Verifier::load(&site.paths.at(&site.config.grab.key))?;
+    let (cluster, sha256) = fetch::staged(&dir, &verifier)?;
+    if sha256 != fact("sha256")? {
         return Err(Error::refused(inside.display(), "its cluster.json is not the one that was staged"));
     }
-    Ok((dir, Cluster::parse(&bytes)?))
+    Ok((dir, cluster))
 }
 
 /// The file that the installer's output goes to, new or gone on with after a cut.

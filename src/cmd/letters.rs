@@ -1,7 +1,5 @@
 //! The mail that a run ends with, and the programs that are run when it has failed.
 
-use std::collections::BTreeMap;
-
 use crate::boot::{identity, preflight};
 use crate::error::{Error, Result};
 use crate::exit;
@@ -9,7 +7,7 @@ use crate::flag::journal;
 use crate::flag::run::Run;
 use crate::flag::state::State;
 use crate::flag::table::Letter;
-use crate::hook;
+use crate::hook::{self, Failing};
 use crate::mail;
 use crate::mail::report::{Change, Kind, Report};
 use crate::sys::clock::Moment;
@@ -30,7 +28,7 @@ pub fn post(site: &Site, scene: &Scene, run: &Run, letter: Letter, log: &str) ->
     let now = site.clock.now();
     let journal = journal::text(&scene.etc, log)?.unwrap_or_default();
     let report = report(site, run, letter, journal, now);
-    mail::post(site.paths, &site.config.mail, &report.message(&run.id, now)?, now)?;
+    mail::post(site.paths, site.config, &report.message(now), now)?;
     exit::note(format_args!("spooled the mail: {letter}"));
     Ok(())
 }
@@ -43,9 +41,9 @@ fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) 
         _ => None,
     });
     Report {
-        kind: kind(run, letter),
-        host: site.host_name(),
-        run: run.id.clone(),
+        run: Some(run.id.clone()),
+        during: Some(during(run).into()),
+        reboots: reboots(run, letter),
         cluster: fact("cluster"),
         by: fact("by"),
         reason: fact("reason"),
@@ -56,6 +54,7 @@ fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) 
         kept: lines(fact("kept")),
         journal: journal.into_bytes(),
         tail: lines(fact("tail")),
+        ..Report::new(kind(run, letter), &site.host_name())
     }
 }
 
@@ -67,6 +66,26 @@ fn kind(run: &Run, letter: Letter) -> Kind {
         Letter::CalledOff => Kind::CalledOff,
         Letter::Failed if run.was(State::Installed) => Kind::NotConfirmed,
         Letter::Failed => Kind::Failed,
+    }
+}
+
+/// What was being done when it went wrong.
+fn during(run: &Run) -> &'static str {
+    let last = run.history.iter().rev().map(|(state, _)| *state);
+    match last.into_iter().find(|state| !matches!(state, State::Failing | State::Failed)) {
+        Some(State::Fetching) => "staging",
+        Some(State::Staged) => "waiting to be patched",
+        Some(State::Ordered | State::Starting) => "going down to be patched",
+        Some(State::Installing) => "installing",
+        _ => "patching",
+    }
+}
+
+/// How often the run has rebooted the host so far.
+fn reboots(run: &Run, letter: Letter) -> usize {
+    match letter {
+        Letter::CalledOff => 0,
+        _ => usize::from(run.was(State::Starting) && run.was(State::Ordered)) + usize::from(run.was(State::Installed)),
     }
 }
 
@@ -133,9 +152,9 @@ fn changes(text: &str) -> Vec<Change> {
 /// Runs `on_failure.d`. A run has failed already: that one of these programs fails too is told, and changes nothing.
 pub fn run_failure_hooks(site: &Site, run: &Run, log: &str) {
     let mut env = environment(run, log);
-    env.insert("PATCHFLAG_CAUSE", run.fact("cause").unwrap_or_default().to_string());
+    env.push(("PATCHFLAG_CAUSE", run.fact("cause").unwrap_or_default().to_string()));
     let dir = site.paths.on_failure_d();
-    let ran = hook::run_dir(site.paths, &dir, &env, site.config.patchit.hook_timeout, hook::OnFailure::GoOn);
+    let ran = hook::run_dir(site.paths, &dir, &[], &pairs(&env), site.config.patchit.hook_timeout, Failing::GoesOn);
     match ran {
         Ok(ran) => {
             for hook in ran.iter().filter(|hook| !hook.finished.is_success()) {
@@ -147,13 +166,18 @@ pub fn run_failure_hooks(site: &Site, run: &Run, log: &str) {
 }
 
 /// What every program of the administrator's finds in its environment.
-pub fn environment(run: &Run, log: &str) -> BTreeMap<&'static str, String> {
+pub fn environment(run: &Run, log: &str) -> Vec<(&'static str, String)> {
     let cluster = run.fact("cluster").unwrap_or_default().to_string();
-    BTreeMap::from([
+    vec![
         ("PATCHFLAG_RUN", run.id.clone()),
         ("PATCHFLAG_LOG", format!("/etc/{log}")),
         ("PATCHFLAG_CLUSTER", cluster),
-    ])
+    ]
+}
+
+/// The environment as a hook takes it.
+pub fn pairs<'a>(env: &'a [(&'static str, String)]) -> Vec<(&'a str, &'a str)> {
+    env.iter().map(|(key, value)| (*key, value.as_str())).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use chrono::{DateTime, Local};
 use clap::{Parser, ValueEnum};
 
-use crate::boot::init::Level;
+use crate::boot::init::{self, Level, Trigger};
 use crate::config::{Config, Install};
 use crate::error::Result;
 use crate::exit::{self, Exit};
@@ -65,8 +65,8 @@ fn run(args: &Args) -> Result<Exit> {
     let paths = args.place.paths()?;
     let question = args.explain || args.place.is_only_a_question(&paths);
     let names = [paths.flag(), paths.log(), paths.done()];
-    let ordered = crate::boot::init::trigger_may_be_up(&paths);
-    if !question && !ordered && !names.iter().any(|name| name.symlink_metadata().is_ok()) {
+    let ordered = || init::open(&paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
+    if !question && !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered() {
         return chain::NOTHING;
     }
     let _lock = match question {

@@ -1,7 +1,7 @@
 //! What lies before a tool when it has the host lock: flags, journal, init. Read once; the table decides on it.
 
 use crate::boot::init::{self, Init, Level, Trigger};
-use crate::boot::identity;
+use crate::boot::identity::BootIdentity;
 use crate::error::{Error, Result};
 use crate::flag::done::{Done, Reboot};
 use crate::flag::journal;
@@ -47,10 +47,10 @@ impl Scene {
             Some(done) => journal::run(&etc, &done.log)?.filter(|run| run.id == done.run),
             None => None,
         };
-        let init = init::detect(paths)?;
+        let init = init::open(paths);
         let level = init.level()?;
         let trigger = init.trigger()?;
-        let boot = identity::identity(paths)?;
+        let boot = BootIdentity::current(paths)?.to_string();
         let scene = Self { etc, flag, run, done, dated, init, level, trigger, boot };
         scene.state()?;
         Ok(scene)

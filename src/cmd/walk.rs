@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::boot::init::Level;
+use crate::boot::kernel::Kernel;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
@@ -186,7 +187,7 @@ impl<'a> Walk<'a> {
                 Draft::state(state)
                     .field("boot", &self.scene.boot)
                     .field("level", self.scene.init.normal_level()?)
-                    .field("init", self.scene.init.name())
+                    .field("kernel", Kernel::current(self.site.paths)?.to_string())
                     .field("services", services.to_string())
             }
             State::Starting => Draft::state(state).field("installed_in", &self.scene.boot),

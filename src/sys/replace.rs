@@ -102,6 +102,56 @@ pub fn symlink_new(dir: &Dir, name: &str, target: impl AsRef<OsStr>) -> Result<b
     }
 }
 
+/// A file in the making: written in pieces, and under its name only when it is whole and on disk.
+#[derive(Debug)]
+pub struct Draft<'a> {
+    dir: &'a Dir,
+    name: String,
+    file: Option<File>,
+}
+
+impl<'a> Draft<'a> {
+    /// Begins one. What was left of an earlier one is removed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn begin(dir: &'a Dir, name: &str) -> Result<Self> {
+        Ok(Self { dir, name: name.to_string(), file: Some(open_draft(dir, name)?) })
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the draft goes when it is dropped.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        let Some(file) = &mut self.file else { return Ok(()) };
+        file.write_all(bytes).map_err(Error::io("write", self.dir.join(&self.name)))
+    }
+
+    /// Puts it in place of whatever stands under the name.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; the old file then still stands.
+    pub fn publish(mut self, mode: u32) -> Result<()> {
+        let Some(file) = self.file.take() else { return Ok(()) };
+        let draft = draft_name(&self.name);
+        let flushed = fchmod(&file, Mode::from_bits_truncate(mode)).map_err(std::io::Error::from);
+        flushed.and_then(|()| file.sync_all()).map_err(|why| {
+            discard(self.dir, &draft);
+            Error::io("write", self.dir.join(&self.name))(why)
+        })?;
+        publish(self.dir, &draft, &self.name)
+    }
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        if self.file.is_some() {
+            discard(self.dir, &draft_name(&self.name));
+        }
+    }
+}
+
 fn draft_name(name: &str) -> String {
     format!(".{}.draft", name.trim_start_matches('.'))
 }
@@ -113,17 +163,20 @@ fn discard(dir: &Dir, draft: &str) {
 
 fn write_draft(dir: &Dir, name: &str, bytes: &[u8], mode: u32, like: Option<(&File, FileStat)>) -> Result<String> {
     let draft = draft_name(name);
-    discard(dir, &draft);
-    let path = dir.join(&draft);
-    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd =
-        openat(&dir.fd, draft.as_str(), flags, Mode::from_bits_truncate(0o600)).map_err(Error::io("make", &path))?;
-    let mut file = File::from(fd);
+    let mut file = open_draft(dir, name)?;
     fill(&mut file, bytes, mode, like).map_err(|why| {
         discard(dir, &draft);
         Error::io("write", dir.join(name))(why)
     })?;
     Ok(draft)
+}
+
+fn open_draft(dir: &Dir, name: &str) -> Result<File> {
+    let draft = draft_name(name);
+    discard(dir, &draft);
+    let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let fd = openat(&dir.fd, draft.as_str(), flags, Mode::from_bits_truncate(0o600));
+    fd.map(File::from).map_err(Error::io("make", dir.join(&draft)))
 }
 
 fn fill(file: &mut File, bytes: &[u8], mode: u32, like: Option<(&File, FileStat)>) -> std::io::Result<()> {
@@ -221,6 +274,22 @@ mod tests {
         replace_kept(&dir, "inittab", b"id:1:initdefault:\n").unwrap();
         let after = std::fs::metadata(dir.join("inittab")).unwrap();
         assert_eq!((after.mode(), after.uid(), after.gid()), (before.mode(), before.uid(), before.gid()));
+    }
+
+    #[test]
+    fn a_file_written_in_pieces_is_there_whole_or_not_at_all() {
+        let (_keep, dir) = scratch();
+        let mut given_up = Draft::begin(&dir, "f").unwrap();
+        given_up.write(b"half").unwrap();
+        drop(given_up);
+        assert!(dir.names().unwrap().is_empty());
+        let mut draft = Draft::begin(&dir, "f").unwrap();
+        draft.write(b"one ").unwrap();
+        draft.write(b"two").unwrap();
+        assert!(!dir.has("f").unwrap());
+        draft.publish(0o644).unwrap();
+        assert_eq!(std::fs::read(dir.join("f")).unwrap(), b"one two");
+        assert_eq!(dir.names().unwrap(), ["f"]);
     }
 
     #[test]
