@@ -289,7 +289,10 @@ fn promote(site: &Site, request: &Request) -> Result<Exit> {
 
 fn sign(site: &Site, from: Option<&std::path::Path>) -> Result<Exit> {
     site.publishing(|publisher| {
-        let path = from.map_or_else(|| publisher.store.path(HOST_TYPE), PathBuf::from);
+        let path = match from {
+            Some(from) => std::path::absolute(from).map_err(Error::io("find", from))?,
+            None => publisher.store.path(HOST_TYPE),
+        };
         let bytes = trusted::read(&path, host_type::LIMIT)?;
         let types = HostTypes::parse(&bytes, &path.display().to_string())?;
         if types.is_empty() {
