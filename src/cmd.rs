@@ -11,3 +11,4 @@ pub mod patchit;
 pub mod place;
 mod scene;
 mod walk;
+pub mod pull_cluster;

@@ -51,6 +51,8 @@ impl Config {
     pub fn load(named: Option<&Path>, paths: &Paths) -> Result<Self> {
         let default = paths.config();
         let path = named.unwrap_or(&default);
+        // Judged from the root on: a name relative to the working directory is made whole first.
+        let path = &std::path::absolute(path).map_err(Error::io("find", path))?;
         let bytes = match trusted::read(path, LIMIT) {
             Ok(bytes) => bytes,
             Err(error) if error.is_missing() && named.is_none() => return Ok(Self::default()),

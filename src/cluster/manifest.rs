@@ -124,14 +124,18 @@ impl Cluster {
         self.files.iter().fold(0, |sum, file| sum.saturating_add(file.size))
     }
 
-    /// Whether the same files lie under the same names: the cluster did not change.
-    pub fn has_same_content(&self, other: &Self) -> bool {
-        let key = |cluster: &Self| {
-            let mut files = cluster.files.clone();
-            files.sort_by(|a, b| a.path.cmp(&b.path));
-            files
-        };
-        self.kind == other.kind && self.program == other.program && key(self) == key(other)
+    /// Whether it is made of just these files, given as path, size and sha256, in any order: then it did not change.
+    pub fn has_content<'a>(
+        &self,
+        kind: Kind,
+        program: Option<&str>,
+        files: impl Iterator<Item = (&'a str, u64, &'a str)>,
+    ) -> bool {
+        let mut theirs: Vec<_> = files.collect();
+        let mut ours: Vec<_> = self.files.iter().map(|f| (f.path.as_str(), f.size, f.sha256.as_str())).collect();
+        theirs.sort_unstable();
+        ours.sort_unstable();
+        self.kind == kind && self.program.as_deref() == program && ours == theirs
     }
 
     fn check(&self) -> std::result::Result<(), String> {

@@ -155,13 +155,22 @@ impl Verifier {
     /// # Errors
     /// [`Error::Refused`] if no signature in the `.minisig` fits, or the one that fits is for another name.
     pub fn verify(&self, bytes: &[u8], minisig: &[u8], name: &str) -> Result<()> {
+        self.fitting(bytes, minisig, name).map(|_| ())
+    }
+
+    /// The same; the answer is the signature that fits, as a `.minisig` of its own.
+    ///
+    /// # Errors
+    /// As [`Verifier::verify`].
+    pub fn fitting(&self, bytes: &[u8], minisig: &[u8], name: &str) -> Result<String> {
         let refuse = |why: String| Err(Error::refused(name, why));
         let Ok(text) = std::str::from_utf8(minisig) else { return refuse("its signature is not text".into()) };
         let lines: Vec<&str> = text.lines().collect();
         let mut why = "its signature file holds no signature".to_string();
         for block in lines.chunks(4).take(MOST) {
-            match self.one(bytes, &block.join("\n"), name) {
-                Ok(()) => return Ok(()),
+            let block = block.join("\n") + "\n";
+            match self.one(bytes, &block, name) {
+                Ok(()) => return Ok(block),
                 Err(reason) => why = reason,
             }
         }

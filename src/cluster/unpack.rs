@@ -6,6 +6,7 @@
 //! archive are not taken over: a file is 0755 if the archive calls it executable, else 0644.
 
 mod guard;
+mod listing;
 
 use std::cell::Cell;
 use std::collections::BTreeSet;
@@ -17,6 +18,7 @@ use std::rc::Rc;
 
 pub use guard::Limits;
 use guard::{Guard, Kind};
+pub use listing::list;
 
 use super::digest;
 use crate::error::{Error, Result};
@@ -168,16 +170,39 @@ fn fill(
         listing: Vec::new(),
         unpacked: Unpacked::default(),
     };
+    walk(file, packing, &mut writer)?;
+    writer.finish()
+}
+
+/// Shows every entry to a visitor, in the order of the archive.
+fn walk(file: File, packing: Packing, visitor: &mut impl Visitor) -> Result<()> {
     match packing {
-        Packing::Zip => from_zip(file, &mut writer)?,
-        Packing::TarGz => from_tar(flate2::read::MultiGzDecoder::new(file), &mut writer)?,
+        Packing::Zip => from_zip(file, visitor),
+        Packing::TarGz => from_tar(flate2::read::MultiGzDecoder::new(file), visitor),
         Packing::TarZst => {
-            let mut decoder = zstd::Decoder::new(file).map_err(Error::io("read", archive))?;
-            decoder.window_log_max(WINDOW_LOG).map_err(Error::io("read", archive))?;
-            from_tar(decoder, &mut writer)?;
+            let archive = visitor.archive().to_path_buf();
+            let mut decoder = zstd::Decoder::new(file).map_err(Error::io("read", &archive))?;
+            decoder.window_log_max(WINDOW_LOG).map_err(Error::io("read", &archive))?;
+            from_tar(decoder, visitor)
         }
     }
-    writer.finish()
+}
+
+/// Who is shown the entries of an archive.
+trait Visitor {
+    /// Where the archive is, for messages.
+    fn archive(&self) -> &Path;
+
+    /// Bytes that may still come out.
+    fn bytes_left(&self) -> u64;
+
+    /// One entry, not yet judged.
+    fn entry(&mut self, raw: &[u8], kind: Kind, mode: Option<u32>, content: &mut dyn Read) -> Result<()>;
+
+    /// The archive must not be used.
+    fn refuse(&self, why: impl std::fmt::Display) -> Error {
+        Error::refused(self.archive().display(), why)
+    }
 }
 
 /// Takes what the guard has admitted to disk.
@@ -191,9 +216,13 @@ struct Writer<'a> {
     unpacked: Unpacked,
 }
 
-impl Writer<'_> {
-    fn refuse(&self, why: impl std::fmt::Display) -> Error {
-        Error::refused(self.archive.display(), why)
+impl Visitor for Writer<'_> {
+    fn archive(&self) -> &Path {
+        self.archive
+    }
+
+    fn bytes_left(&self) -> u64 {
+        self.guard.bytes_left()
     }
 
     fn entry(&mut self, raw: &[u8], kind: Kind, mode: Option<u32>, content: &mut dyn Read) -> Result<()> {
@@ -208,7 +237,9 @@ impl Writer<'_> {
         let executable = is_program || mode.is_some_and(|mode| mode & 0o111 != 0);
         self.write(&path, executable, content)
     }
+}
 
+impl Writer<'_> {
     fn make_folder(&mut self, path: &Path) -> Result<()> {
         let mut walked = self.folder.clone();
         for part in path.components() {
@@ -256,8 +287,8 @@ impl Writer<'_> {
     }
 }
 
-fn from_zip(file: File, writer: &mut Writer) -> Result<()> {
-    let path = writer.archive.to_path_buf();
+fn from_zip(file: File, writer: &mut impl Visitor) -> Result<()> {
+    let path = writer.archive().to_path_buf();
     let damaged = |why: zip::result::ZipError| Error::refused(path.display(), format!("it is no sound zip: {why}"));
     let mut archive = zip::ZipArchive::new(file).map_err(damaged)?;
     if archive.has_duplicate_names() {
@@ -287,8 +318,8 @@ fn zip_kind(is_folder: bool, mode: Option<u32>) -> Kind {
     }
 }
 
-fn from_tar(packed: impl Read, writer: &mut Writer) -> Result<()> {
-    let path = writer.archive.to_path_buf();
+fn from_tar(packed: impl Read, writer: &mut impl Visitor) -> Result<()> {
+    let path = writer.archive().to_path_buf();
     let damaged = |why: io::Error| Error::refused(path.display(), format!("it is no sound tar: {why}"));
     let budget = Rc::new(Cell::new(HEADERS));
     let mut archive = tar::Archive::new(Metered { inner: packed, budget: Rc::clone(&budget) });
@@ -301,7 +332,7 @@ fn from_tar(packed: impl Read, writer: &mut Writer) -> Result<()> {
             other => tar_kind(other),
         };
         let name = entry.path_bytes().into_owned();
-        budget.set(writer.guard.bytes_left().saturating_add(HEADERS));
+        budget.set(writer.bytes_left().saturating_add(HEADERS));
         writer.entry(&name, kind, Some(mode), &mut entry)?;
         budget.set(HEADERS);
     }
