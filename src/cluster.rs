@@ -8,6 +8,7 @@
 
 pub mod debian;
 pub mod digest;
+pub mod fetch;
 pub mod glob;
 pub mod host_type;
 pub mod install;

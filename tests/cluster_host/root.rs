@@ -74,7 +74,7 @@ pub fn package(name: &str, version: &str) -> Package {
 impl Package {
     /// A field of its control file.
     pub fn field(mut self, line: &str) -> Self {
-        self.fields.push_str(&format!("{line}\n"));
+        self.fields = self.fields + line + "\n";
         self
     }
 
@@ -198,7 +198,8 @@ impl Host {
             let path = format!("packages/{}", deb.file_name().unwrap().to_string_lossy());
             let file = entry(&dir, &path);
             let stanza = package.stanza();
-            index += &format!("{stanza}Filename: {path}\nSize: {}\nSHA256: {}\n\n", file.size, file.sha256);
+            let (size, sha256) = (file.size, &file.sha256);
+            index = format!("{index}{stanza}Filename: {path}\nSize: {size}\nSHA256: {sha256}\n\n");
             files.push(path);
         }
         std::fs::write(dir.join("Packages"), index).unwrap();
