@@ -34,7 +34,7 @@ pub fn look(site: &Site, scene: &Scene, done: &Done) -> Result<Finding> {
     match readiness(site, scene, done)? {
         Readiness::Wait(reason) => Ok(Finding::Wait(reason)),
         Readiness::Failed(reasons) => Ok(Finding::Broken(reasons.join("; "))),
-        Readiness::Ready => programs(site, scene.dated.as_ref(), done),
+        Readiness::Ready => Ok(programs(site, scene.dated.as_ref(), done)),
     }
 }
 
@@ -67,15 +67,15 @@ fn installed_ago(site: &Site, run: Option<&Run>) -> Duration {
 }
 
 /// Every program of `confirm.d` must exit 0 in its time.
-fn programs(site: &Site, run: Option<&Run>, done: &Done) -> Result<Finding> {
+fn programs(site: &Site, run: Option<&Run>, done: &Done) -> Finding {
     let env = run.map(|run| letters::environment(run, &done.log)).unwrap_or_default();
     let dir = site.paths.confirm_d();
     let ran = match hook::run_dir(site.paths, &dir, &[], &letters::pairs(&env), site.config.patchit.hook_timeout, Failing::Stops) {
         Ok(ran) => ran,
-        Err(error) => return Ok(Finding::Broken(error.to_string())),
+        Err(error) => return Finding::Broken(error.to_string()),
     };
-    Ok(match ran.iter().find(|hook| !hook.finished.is_success()) {
+    match ran.iter().find(|hook| !hook.finished.is_success()) {
         Some(hook) => Finding::Broken(format!("confirm.d/{} failed with {}", hook.name, hook.finished.reason())),
         None => Finding::Works,
-    })
+    }
 }

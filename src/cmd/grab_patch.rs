@@ -8,7 +8,7 @@ use std::time::Duration;
 use chrono::{DateTime, Local};
 use clap::Parser;
 
-use crate::boot::preflight::{self, Finding, Need, Verdict};
+use crate::boot::preflight::{self, Finding, Known, Need, Verdict};
 use crate::cluster::fetch::{self, Asker, Found, RealTime, Retry, Server};
 use crate::cluster::install;
 use crate::cluster::signature::Verifier;
@@ -18,6 +18,7 @@ use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::order::Order;
 use crate::flag::record::Draft;
+use crate::flag::run::Run;
 use crate::flag::state::State;
 use crate::flag::table;
 use crate::host::Host;
@@ -178,13 +179,12 @@ fn beginning(order: &Order, host: &Host) -> Draft {
 /// Everything between `fetching` and `staged`; what it returns is the record that says so.
 fn stage(site: &Site, walk: &Walk, supply: &Supply, order: &Order) -> Result<Draft> {
     set_room_aside(site, walk)?;
-    judge(&preflight::run(site.paths, site.config, Need::default())?)?;
+    judge(&look(site, walk.run()?.as_ref(), None))?;
     let retry = supply.retry();
     let server = supply.server(&retry);
     let found = supply.find(site, &server, order)?;
     exit::note(format_args!("found cluster {} of {}", found.cluster.id, found.cluster.release));
-    let need = Need { bytes: found.cluster.size(), install_dir: Some(found.install_dir.clone()) };
-    judge(&preflight::run(site.paths, site.config, need)?)?;
+    judge(&look(site, walk.run()?.as_ref(), Some(&found)))?;
     let inside = fetch::download(&found, &server, site.paths)?;
     let dir = site.paths.at(&inside);
     let run = walk.run()?.map(|run| run.id).unwrap_or_default();
@@ -220,6 +220,18 @@ fn set_room_aside(site: &Site, walk: &Walk) -> Result<()> {
     replace::set_aside(&spool, paths::ROOM, ROOM_FOR_MAIL)
 }
 
+/// The preflight; with the need of the cluster as soon as it is known which one it is.
+fn look(site: &Site, run: Option<&Run>, found: Option<&Found>) -> Vec<Finding> {
+    let need = match found {
+        Some(found) => Need { bytes: found.cluster.size(), install_dir: found.install_dir.clone() },
+        None => Need { bytes: 0, install_dir: site.config.grab.base.clone() },
+    };
+    let database = || install::database_is_sound(site.paths).map_err(|error| error.to_string());
+    let last_record = run.map(|run| run.last);
+    let known = Known { package_database: &database, last_record, now: site.clock.now() };
+    preflight::run(site.paths, site.config, &need, &known)
+}
+
 /// A host that is not fit is told by everything that is wrong with it, not by the first thing.
 fn judge(findings: &[Finding]) -> Result<()> {
     for finding in findings.iter().filter(|finding| finding.verdict == Verdict::Warn) {
@@ -244,7 +256,8 @@ fn unreachable(site: &Site, walk: &mut Walk, service: String, reason: String) ->
 
 /// `-n`: the same questions, and nothing changed.
 fn rehearse(site: &Site) -> Result<Exit> {
-    let findings = preflight::run(site.paths, site.config, Need::default())?;
+    let run = Scene::look(site.paths)?.run;
+    let findings = look(site, run.as_ref(), None);
     for finding in &findings {
         exit::out(finding);
     }

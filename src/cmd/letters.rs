@@ -1,6 +1,6 @@
 //! The mail that a run ends with, and the programs that are run when it has failed.
 
-use crate::boot::{identity, preflight};
+use crate::boot::{identity, mounts};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::flag::journal;
@@ -21,7 +21,7 @@ use super::walk::Site;
 /// If it cannot be spooled; the run then stays where it is, and the next start tries again.
 pub fn post(site: &Site, scene: &Scene, run: &Run, letter: Letter, log: &str) -> Result<()> {
     let spool = site.paths.spool();
-    if !preflight::is_on_its_own_file_system(site.paths, &spool)? {
+    if !mounts::is_on_its_own_file_system(site.paths, &spool)? {
         let inside = site.paths.inside(&spool);
         return Err(Error::failed("spool the mail below", inside.display(), "its file system is not mounted"));
     }

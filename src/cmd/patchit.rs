@@ -69,13 +69,10 @@ fn run(args: &Args) -> Result<Exit> {
     if !question && !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered() {
         return chain::NOTHING;
     }
-    let _lock = match question {
-        true => None,
-        false => match chain::lock(&paths)? {
-            None => return chain::NOTHING,
-            taken => taken,
-        },
-    };
+    let lock = if question { None } else { chain::lock(&paths)? };
+    if lock.is_none() && !question {
+        return chain::NOTHING;
+    }
     if chain::hands_off(&paths)? {
         return chain::NOTHING;
     }
@@ -97,7 +94,7 @@ fn run(args: &Args) -> Result<Exit> {
             chain::tell_once_a_day(&site, error);
         }
     });
-    drop(_lock);
+    drop(lock);
     chain::deliver(&site);
     worked
 }
@@ -173,10 +170,10 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     }
     if let (Some(steps), Some(run)) = (table::steps_late(seen), &scene.run) {
         let wait = site.config.patchit.boot_wait;
-        return Ok(match due::is_late(run, wait, now) {
-            true => Plan::failure(steps, "no boot followed the order in its time"),
-            false => Plan::Nothing("the reboot was ordered and has not come yet".into()),
-        });
+        if due::is_late(run, wait, now) {
+            return Ok(Plan::failure(steps, "no boot followed the order in its time"));
+        }
+        return Ok(Plan::Nothing("the reboot was ordered and has not come yet".into()));
     }
     if !seen.flag {
         return Ok(Plan::Nothing("no patchflag".into()));

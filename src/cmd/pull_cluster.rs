@@ -136,7 +136,7 @@ fn run(args: &Args) -> Result<Exit> {
     let paths = args.place.paths()?;
     let mode = if args.dry_run || args.place.is_only_a_question(&paths) { Mode::DryRun } else { Mode::Earnest };
     let config = args.place.config(&paths)?;
-    let site = Site { paths, config, now: args.place.now(), mode };
+    let site = Site { paths, config, now: args.place.clock().now(), mode };
     match &args.task {
         Task::Pull { releases } => pull_all(&site, releases),
         Task::Keygen => keygen(&site),

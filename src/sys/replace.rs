@@ -8,7 +8,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
 
-use nix::fcntl::{AtFlags, OFlag, RenameFlags, openat, renameat2};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchown, linkat, symlinkat};
 
@@ -55,7 +55,7 @@ pub fn create(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<bool> {
 /// # Errors
 /// [`Error::Io`].
 pub fn rename_new(from: &Dir, old: &str, to: &Dir, new: &str) -> Result<bool> {
-    let moved = match renameat2(&from.fd, old, &to.fd, new, RenameFlags::RENAME_NOREPLACE) {
+    let moved = match rename_noreplace(from, old, to, new) {
         // A file system without RENAME_NOREPLACE (NFS): a hard link refuses a taken name just the same.
         Err(nix::Error::EINVAL | nix::Error::ENOSYS) => link_then_remove(from, old, to, new),
         other => other,
@@ -71,6 +71,11 @@ pub fn rename_new(from: &Dir, old: &str, to: &Dir, new: &str) -> Result<bool> {
         Err(nix::Error::EEXIST) => Ok(false),
         Err(why) => Err(Error::io("rename", from.join(old))(why)),
     }
+}
+
+fn rename_noreplace(from: &Dir, old: &str, to: &Dir, new: &str) -> nix::Result<()> {
+    let flags = rustix::fs::RenameFlags::NOREPLACE;
+    rustix::fs::renameat_with(&from.fd, old, &to.fd, new, flags).map_err(|why| nix::Error::from_raw(why.raw_os_error()))
 }
 
 fn link_then_remove(from: &Dir, old: &str, to: &Dir, new: &str) -> nix::Result<()> {
@@ -202,7 +207,7 @@ fn copy_attributes(old: &File, new: &File) -> std::io::Result<()> {
 }
 
 fn publish(dir: &Dir, draft: &str, name: &str) -> Result<()> {
-    match renameat2(&dir.fd, draft, &dir.fd, name, RenameFlags::empty()) {
+    match renameat(&dir.fd, draft, &dir.fd, name) {
         Ok(()) => dir.sync(),
         Err(why) => {
             discard(dir, draft);
