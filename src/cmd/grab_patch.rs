@@ -1,6 +1,7 @@
 //! `grab-patch(8)`: finds out whether this host can be patched and with what, fetches and verifies it, unpacks it, and tries the
 //! installation without changing anything. All that is slow or doubtful happens here, hours before the window.
 
+use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -23,7 +24,7 @@ use crate::flag::state::State;
 use crate::flag::table;
 use crate::host::Host;
 use crate::mail::{self, Kind, Report};
-use crate::paths;
+use crate::paths::{self, Paths};
 use crate::sys::dir::Dir;
 use crate::sys::replace;
 
@@ -72,6 +73,7 @@ fn run(args: &Args) -> Result<Exit> {
         let config = args.place.config(&paths)?;
         return rehearse(&Site { paths: &paths, config: &config, clock: args.place.clock() });
     }
+    wait_our_turn(args, &paths);
     let Some(lock) = chain::lock(&paths)? else { return chain::NOTHING };
     if chain::hands_off(&paths)? {
         return chain::NOTHING;
@@ -88,6 +90,16 @@ fn run(args: &Args) -> Result<Exit> {
     drop(lock);
     chain::deliver(&site);
     worked
+}
+
+/// A fleet whose crons tick in the same second must not arrive at the server in it: each host has its own part of the splay, by
+/// its name. Nobody waits who started the tool by hand, and a second tick does not wait for the server but for the first.
+fn wait_our_turn(args: &Args, paths: &Paths) {
+    let Ok(config) = args.place.config(paths) else { return };
+    let name = crate::host::name(paths, config.host.name.as_deref()).unwrap_or_default();
+    if paths.is_system() && !std::io::stdin().is_terminal() && config.grab.server.is_some() {
+        std::thread::sleep(config.grab.splay * (crc32fast::hash(name.as_bytes()) % 1000) / 1000);
+    }
 }
 
 fn work(site: &Site) -> Result<Exit> {

@@ -39,6 +39,8 @@ pub struct Grab {
     pub ca_file: Option<PathBuf>,
     /// How long an unreachable server is tried again before 69 is said.
     pub retry_for: Duration,
+    /// Started by cron, each host waits a part of this before it asks the server, always the same part.
+    pub splay: Duration,
     /// Outside it nothing is fetched.
     pub window: Option<Window>,
 }
@@ -51,6 +53,7 @@ impl Default for Grab {
             key: "/etc/patch/patchflag.pub".into(),
             ca_file: None,
             retry_for: 10 * MINUTE,
+            splay: MINUTE,
             window: None,
         }
     }
@@ -65,6 +68,7 @@ impl Grab {
             key: s.path("key")?.unwrap_or(default.key),
             ca_file: s.path("ca_file")?,
             retry_for: s.duration("retry_for", default.retry_for)?,
+            splay: s.duration("splay", default.splay)?,
             window: s.window("window")?,
         })
     }
