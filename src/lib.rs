@@ -10,6 +10,7 @@
 //! | [`boot`] | init systems behind one trait; boot identity, reboot, preflight, confirmation |
 //! | [`config`] [`host`] [`paths`] | what the administrator wants, who this host is, where everything lies |
 //! | [`exit`] [`error`] | codes and words |
+//! | [`hook`] | script directories: who may run, in which order, with what, for how long |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
 //! Who may call whom: `bin → cmd → {every room} → {config host paths mail} → sys → error`. Rooms do not reach into one
@@ -22,6 +23,7 @@ pub mod cmd;
 pub mod config;
 pub mod error;
 pub mod exit;
+pub mod hook;
 pub mod host;
 pub mod paths;
 pub mod sys;
