@@ -6,10 +6,14 @@
 //! due is decided elsewhere.
 
 pub mod cmdline;
+pub mod confirm;
 pub mod hatch;
 pub mod identity;
 pub mod init;
 pub mod inittab;
+pub mod kernel;
+pub mod mounts;
+pub mod preflight;
 pub mod services;
 mod systemd;
 mod sysvinit;

@@ -9,6 +9,6 @@ pub mod patch_stage;
 pub mod patch_status;
 pub mod patchit;
 pub mod place;
+pub mod pull_cluster;
 mod scene;
 mod walk;
-pub mod pull_cluster;

@@ -13,6 +13,7 @@
 //! | [`cluster`] | patch clusters: the tree, its signatures, where they come from, how they travel |
 //! | [`exit`] [`error`] | codes and words |
 //! | [`mail`] | message, report, spool, delivery |
+//! | [`hook`] | script directories: who may run, in which order, with what, for how long |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
 //! Who may call whom: `bin → cmd → {every room} → {config host paths mail} → sys → error`. Rooms do not reach into one
@@ -27,6 +28,7 @@ pub mod config;
 pub mod error;
 pub mod exit;
 pub mod flag;
+pub mod hook;
 pub mod host;
 pub mod mail;
 pub mod paths;

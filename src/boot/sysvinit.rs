@@ -44,7 +44,13 @@ impl Init for Sysvinit {
     fn level(&self) -> Result<Level> {
         let utmp = ask(&self.paths, &["runlevel"]);
         let variable = |name| std::env::var(name).ok();
-        Ok(level(utmp.as_deref(), variable("PREVLEVEL").as_deref(), variable("RUNLEVEL").as_deref()))
+        let level = level(utmp.as_deref(), variable("PREVLEVEL").as_deref(), variable("RUNLEVEL").as_deref());
+        match (level, self.running_rc()) {
+            (Level::Normal(now), Some(rc)) => {
+                Ok(Level::Other(format!("still booting to level {now}: {rc} is not over")))
+            }
+            (level, _) => Ok(level),
+        }
     }
 
     fn trigger(&self) -> Result<Trigger> {
@@ -90,6 +96,12 @@ impl Init for Sysvinit {
 }
 
 impl Sysvinit {
+    /// The command line of a process that is starting or stopping the services of a level.
+    fn running_rc(&self) -> Option<String> {
+        let processes = std::fs::read_dir(self.paths.at("/proc")).ok()?;
+        processes.flatten().find_map(|entry| rc_command(&std::fs::read(entry.path().join("cmdline")).ok()?))
+    }
+
     /// Whether the script says so itself, by exit code 0 of `status` (LSB core, "Init Script Actions"). A script without
     /// that action prints its usage and exits with another code: then nothing is known, and nothing is compared.
     fn runs(&self, name: &str) -> bool {
@@ -98,6 +110,15 @@ impl Sysvinit {
         let done = job.deadline(STATUS_PATIENCE, Duration::from_secs(1)).run();
         done.is_ok_and(|done| done.ended == Ended::Code(0))
     }
+}
+
+/// Whether this is the command line of init's script for a level: `/etc/init.d/rc 2`, started by itself or by a shell.
+fn rc_command(cmdline: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(cmdline);
+    let words: Vec<&str> = text.split('\0').collect();
+    let is_rc =
+        |pair: &&[&str]| matches!(pair[0], "/etc/init.d/rc" | "/lib/init/rc" | "/etc/rc.d/rc") && pair[1].len() == 1;
+    words.windows(2).take(2).find(is_rc).map(|pair| pair.join(" "))
 }
 
 /// Understands what runlevel(8) printed: the level before and the level now. init tells its children the same by `PREVLEVEL`
@@ -149,6 +170,15 @@ mod tests {
         assert_eq!(level(Some("N 2\n"), Some("N"), Some("1")), Level::Normal("2".into()));
         assert!(matches!(level(Some("unknown\n"), None, None), Level::Other(_)));
         assert!(matches!(level(Some("unknown\n"), None, Some("1")), Level::Other(_)));
+    }
+
+    #[test]
+    fn a_level_whose_scripts_still_run_is_not_reached() {
+        assert_eq!(rc_command(b"/bin/sh\0/etc/init.d/rc\x002\0").unwrap(), "/etc/init.d/rc 2");
+        assert_eq!(rc_command(b"/etc/rc.d/rc\x003\0").unwrap(), "/etc/rc.d/rc 3");
+        for other in [&b"/bin/sh\0/etc/init.d/rc.local\0start\0"[..], b"vi\0/etc/init.d/rc\0", b"", b"\0\0"] {
+            assert_eq!(rc_command(other), None);
+        }
     }
 
     #[test]

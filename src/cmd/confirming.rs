@@ -70,7 +70,14 @@ fn installed_ago(site: &Site, run: Option<&Run>) -> Duration {
 fn programs(site: &Site, run: Option<&Run>, done: &Done) -> Finding {
     let env = run.map(|run| letters::environment(run, &done.log)).unwrap_or_default();
     let dir = site.paths.confirm_d();
-    let ran = match hook::run_dir(site.paths, &dir, &[], &letters::pairs(&env), site.config.patchit.hook_timeout, Failing::Stops) {
+    let ran = match hook::run_dir(
+        site.paths,
+        &dir,
+        &[],
+        &letters::pairs(&env),
+        site.config.patchit.hook_timeout,
+        Failing::Stops,
+    ) {
         Ok(ran) => ran,
         Err(error) => return Finding::Broken(error.to_string()),
     };

@@ -145,7 +145,9 @@ impl Supply {
         let (grab, paths) = (&site.config.grab, site.paths);
         let wrong = |error: Error| Error::Usage(error.to_string());
         let Some(server) = &grab.server else {
-            return Err(Error::Usage("cannot fetch anything: set server= in section [grab] of the configuration".into()));
+            return Err(Error::Usage(
+                "cannot fetch anything: set server= in section [grab] of the configuration".into(),
+            ));
         };
         let ca_file = grab.ca_file.as_ref().map(|path| paths.at(path));
         Ok(Self {

@@ -168,11 +168,7 @@ pub fn run_failure_hooks(site: &Site, run: &Run, log: &str) {
 /// What every program of the administrator's finds in its environment.
 pub fn environment(run: &Run, log: &str) -> Vec<(&'static str, String)> {
     let cluster = run.fact("cluster").unwrap_or_default().to_string();
-    vec![
-        ("PATCHFLAG_RUN", run.id.clone()),
-        ("PATCHFLAG_LOG", format!("/etc/{log}")),
-        ("PATCHFLAG_CLUSTER", cluster),
-    ]
+    vec![("PATCHFLAG_RUN", run.id.clone()), ("PATCHFLAG_LOG", format!("/etc/{log}")), ("PATCHFLAG_CLUSTER", cluster)]
 }
 
 /// The environment as a hook takes it.

@@ -150,11 +150,15 @@ fn state_word(scene: &Scene) -> &'static str {
 
 /// Where the host stands, in words: `staged 23:40`.
 pub(super) fn sentence(scene: &Scene, now: Moment) -> String {
-    let when = |run: &Run, state: State| run.entered(state).map(|time| format!(" {}", clock_time(time, now))).unwrap_or_default();
+    let when = |run: &Run, state: State| {
+        run.entered(state).map(|time| format!(" {}", clock_time(time, now))).unwrap_or_default()
+    };
     let level = if scene.level == Level::Maintenance { ", in the maintenance boot" } else { "" };
     let text = match (&scene.run, &scene.done) {
         (Some(run), _) => match (run.state, scene.flag) {
-            (Some(State::Fetching | State::Staged | State::Ordered), false) => "called off by hand, not yet tidied up".into(),
+            (Some(State::Fetching | State::Staged | State::Ordered), false) => {
+                "called off by hand, not yet tidied up".into()
+            }
             (Some(State::Fetching), _) => format!("being staged since{}", when(run, State::Fetching)),
             (Some(State::Ordered), _) => format!("maintenance boot ordered{}", when(run, State::Ordered)),
             (Some(State::Installing), _) => format!("installing since{}", when(run, State::Installing)),

@@ -145,7 +145,9 @@ fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     match &scene.level {
         Level::Maintenance => Ok(at_maintenance(site, scene)),
         Level::Other(level) if seen.trigger && !seen.flag => Ok(Plan::failure(vec![Step::Undo], level)),
-        Level::Other(level) => Ok(Plan::Nothing(format!("this is neither the normal level nor an ordered boot: {level}"))),
+        Level::Other(level) => {
+            Ok(Plan::Nothing(format!("this is neither the normal level nor an ordered boot: {level}")))
+        }
         Level::Normal(_) => at_normal(args, site, scene),
     }
 }
@@ -236,4 +238,3 @@ fn explain(args: &Args, site: &Site) -> Result<Exit> {
     }
     Ok(Exit::Done)
 }
-

@@ -1,7 +1,7 @@
 //! What lies before a tool when it has the host lock: flags, journal, init. Read once; the table decides on it.
 
-use crate::boot::init::{self, Init, Level, Trigger};
 use crate::boot::identity::BootIdentity;
+use crate::boot::init::{self, Init, Level, Trigger};
 use crate::error::{Error, Result};
 use crate::flag::done::{Done, Reboot};
 use crate::flag::journal;
