@@ -50,7 +50,9 @@ install: build
 	  $(DESTDIR)/etc/init.d $(DESTDIR)/etc/cron.d $(DESTDIR)/etc/patch/confirm.d $(DESTDIR)/etc/patch/on_failure.d
 	install -m 0755 $(addprefix $(BUILT)/,$(TOOLS_BIN)) $(DESTDIR)$(sbindir)
 	install -m 0755 rc/sysv/patchit $(DESTDIR)/etc/init.d/patchit
-	install -m 0644 $(wildcard rc/systemd/*.service rc/systemd/*.timer) $(DESTDIR)$(unitdir)
+	install -m 0644 $(wildcard rc/systemd/*.service) $(DESTDIR)$(unitdir)
+	install -d $(DESTDIR)$(unitdir)/system-update.target.wants
+	ln -sf ../patchit-offline.service $(DESTDIR)$(unitdir)/system-update.target.wants/patchit-offline.service
 	install -m 0644 $(wildcard doc/*.5) $(DESTDIR)$(mandir)/man5
 	install -m 0644 $(wildcard doc/*.8) $(DESTDIR)$(mandir)/man8
 	test -e $(DESTDIR)/etc/cron.d/patchflag || install -m 0644 cron/patchflag $(DESTDIR)/etc/cron.d/patchflag

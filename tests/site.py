@@ -65,7 +65,7 @@ class Site:
         self._keep = tempfile.TemporaryDirectory(prefix="patchflag-site-")
         self.root = Path(self._keep.name) / "server"
         (self.root / "etc/patch").mkdir(parents=True)
-        (self.root / "srv").mkdir()
+        (self.root / "srv/patch").mkdir(parents=True)
         self.root.chmod(0o755)
         self.configure("")
         self.pull("keygen")
