@@ -102,7 +102,7 @@ impl Spool {
         let dir = self.dir(place);
         let mut entries = Vec::new();
         for name in dir.names()?.into_iter().filter(|name| is_visible(name)) {
-            match self.envelope(dir, &name) {
+            match Self::envelope(dir, &name) {
                 Ok(Some(envelope)) => entries.push(Entry::Mail(Box::new(envelope))),
                 Ok(None) => {} // moved on meanwhile
                 Err(error) => entries.push(Entry::Unreadable(error)),
@@ -206,7 +206,9 @@ impl Spool {
     pub fn tidy(&self, keep: Duration, now: Moment) -> Result<()> {
         let _lock = self.lock()?;
         for dir in [&self.queue, &self.refused] {
-            for name in dir.names()?.iter().filter(|name| name.starts_with('.') && name.ends_with(".draft")) {
+            for name in
+                dir.names()?.iter().filter(|name| name.starts_with('.') && name.strip_suffix(".draft").is_some())
+            {
                 dir.remove(name)?;
             }
         }
@@ -229,7 +231,7 @@ impl Spool {
     }
 
     /// Only the first line: a tick looks at every mail that waits.
-    fn envelope(&self, dir: &Dir, name: &str) -> Result<Option<Envelope>> {
+    fn envelope(dir: &Dir, name: &str) -> Result<Option<Envelope>> {
         check_id(name).map_err(|_| Error::refused(dir.join(name).display(), "it is no mail of ours; remove it"))?;
         let Some(opened) = dir.file(name)? else { return Ok(None) };
         let mut line = Vec::new();
