@@ -21,16 +21,13 @@ use crate::paths::Paths;
 use crate::sys::clock::{self, Moment};
 
 const EXAMPLE: &str = "\
-Example, to root by the way that [mail] in the configuration names, and what still waits:
-  df -h | patch-mail send --subject 'room on web01' --attach /etc/patchlog
-  patch-mail list
-  * * * * * root patch-mail deliver            (cron)
-
+Example: df -h | patch-mail send --subject 'room on web01' --attach /etc/patchlog
+In cron: * * * * * root patch-mail deliver
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 69 relay cannot be reached";
 
 /// Takes a message, spools it, delivers it, tries again
 #[derive(Debug, Parser)]
-#[command(name = "patch-mail", version, after_help = EXAMPLE)]
+#[command(name = "patch-mail", version, after_help = EXAMPLE, disable_help_subcommand = true)]
 struct Args {
     #[command(flatten)]
     place: Place,
@@ -123,7 +120,8 @@ impl Args {
             exit::note(format!("mail {} waits already or was sent before", letter.id));
             return Ok(Exit::Done);
         }
-        exit::out(&letter.id);
+        // Not on standard output: cron would make a mail of it.
+        exit::note(format!("spooled mail {}", letter.id));
         // From here on the mail is safe: what goes wrong now is cron's to try again.
         match pass(&spool, paths, &config, now)?.trouble {
             Some(Trouble::Unreachable(words)) => exit::note(format!("mail {} waits: {words}", letter.id)),

@@ -263,6 +263,15 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_that_is_in_two_places_after_a_power_cut_was_sent_already() {
+        let (root, spool) = spool(&["a"]);
+        let at = |folder: &str| root.path().join("var/spool/patch").join(folder).join("a");
+        std::fs::hard_link(at("queue"), at("sent")).unwrap();
+        deliver(&spool, vec![], now());
+        assert_eq!((spool.find("a").unwrap(), at("queue").exists()), (Some(Place::Sent), false));
+    }
+
+    #[test]
     fn a_move_that_was_cut_short_is_finished_without_mailing_again() {
         let (root, spool) = spool(&["a"]);
         let mut mail = spool.read(Place::Queue, "a").unwrap().unwrap();

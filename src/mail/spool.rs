@@ -91,7 +91,12 @@ impl Spool {
         if self.sent.has(&letter.id)? || self.refused.has(&letter.id)? {
             return Ok(false);
         }
-        replace::create(&self.queue, &letter.id, &bytes, 0o600)
+        let is_new = replace::create(&self.queue, &letter.id, &bytes, 0o600)?;
+        if !is_new {
+            // What stands there must be a mail, or this one would be lost behind it.
+            Self::envelope(&self.queue, &letter.id)?;
+        }
+        Ok(is_new)
     }
 
     /// The mails of a directory, oldest first, and behind them what cannot be read.
@@ -278,7 +283,9 @@ fn file(envelope: &Envelope, message: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn understand(line: &[u8], dir: &Dir, name: &str) -> Result<Envelope> {
-    let wrong = |why: String| Error::failed("read", dir.join(name).display(), format!("{why}; it is no mail of ours"));
+    let wrong = |why: String| {
+        Error::failed("read", dir.join(name).display(), format!("{why}; it is no mail of ours, remove it"))
+    };
     let envelope: Envelope = serde_json::from_slice(line).map_err(|why| wrong(why.to_string()))?;
     if envelope.format != FORMAT {
         return Err(wrong(format!("format {} is not {FORMAT}", envelope.format)));
@@ -391,6 +398,14 @@ mod tests {
         let entries = spool.entries(Place::Queue).unwrap();
         let unreadable = entries.iter().filter(|e| matches!(e, Entry::Unreadable(_))).count();
         assert_eq!((entries.len(), unreadable), (5, 4));
+    }
+
+    #[test]
+    fn a_mail_is_not_lost_behind_something_that_is_none() {
+        let (_root, paths, spool) = spool();
+        std::fs::write(paths.mail_queue().join("run1"), "").unwrap();
+        let words = spool.put(&letter("run1"), now()).unwrap_err().to_string();
+        assert!(words.contains("queue/run1") && words.contains("no mail of ours"), "{words}");
     }
 
     #[test]
