@@ -46,6 +46,9 @@ pub fn post(paths: &Paths, config: &Config, message: &Message, now: Moment) -> R
 /// # Errors
 /// Only what a person has to set right: configuration, a spool that cannot be read or written.
 pub fn deliver_now(paths: &Paths, config: &Config, now: Moment) -> Result<Pass> {
+    if Spool::is_empty(paths) {
+        return Ok(Pass::default());
+    }
     let spool = Spool::open(paths)?;
     let Some(_only_one) = spool.try_delivering()? else { return Ok(Pass::default()) };
     delivery::run(&spool, &mut delivery::route(paths, &config.mail), config.mail.keep, now)

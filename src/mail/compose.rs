@@ -67,11 +67,12 @@ pub fn letter_to(message: &Message, mail: &Mail, to: &[String]) -> Result<Letter
     for recipient in &recipients {
         builder = builder.to(Mailbox::new(None, recipient.clone()));
     }
-    let body = text_part(message::lines(&message.body));
+    let body = message::lines(&message.body);
     let composed = if message.attachments.is_empty() {
-        builder.singlepart(body)
+        // Alone, the part is followed by the end of its last line; among others, by what separates them.
+        builder.singlepart(text_part(body.trim_end_matches('\n').to_string()))
     } else {
-        let whole = MultiPart::mixed().boundary(boundary(message)).singlepart(body);
+        let whole = MultiPart::mixed().boundary(boundary(message)).singlepart(text_part(body));
         builder.multipart(message.attachments.iter().fold(whole, |whole, file| whole.singlepart(attached(file))))
     };
     let composed = composed.map_err(|why| Error::failed("compose mail", &message.id, why))?;

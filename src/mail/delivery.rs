@@ -33,6 +33,17 @@ impl Trouble {
             Self::Unreachable(words) | Self::Login(words) | Self::Configuration(words) => words,
         }
     }
+
+    /// As an error of the tool that met it, with the exit code that belongs to it.
+    pub fn error(&self) -> Error {
+        match self {
+            Self::Unreachable(words) => {
+                Error::Unreachable { service: "who takes our mail".into(), reason: words.clone() }
+            }
+            Self::Login(words) => Error::failed("deliver", "mail", words),
+            Self::Configuration(words) => Error::Usage(words.clone()),
+        }
+    }
 }
 
 /// A way out of the house.
@@ -131,7 +142,6 @@ fn one(spool: &Spool, way: &mut Box<dyn Way>, id: &str, pass: &mut Pass, now: Mo
         match way.carry(&mail.envelope, &mail.message) {
             Ok(answers) => mail.envelope.note(&answers, now),
             Err(trouble) => {
-                exit::note(format!("cannot deliver mail {id}: {}", trouble.words()));
                 mail.envelope.put_off(trouble.words(), now);
                 pass.trouble = Some(trouble);
             }
@@ -145,7 +155,7 @@ fn one(spool: &Spool, way: &mut Box<dyn Way>, id: &str, pass: &mut Pass, now: Mo
         }
         Place::Refused => {
             pass.refused += 1;
-            exit::warn(Error::failed("deliver mail", id, &refusal(&mail.envelope)));
+            exit::warn(Error::failed("deliver mail", id, refusal(&mail.envelope)));
         }
         Place::Queue => pass.waiting += 1,
     }
@@ -207,6 +217,7 @@ mod tests {
         run(spool, &mut way, Duration::from_hours(1), now).unwrap()
     }
 
+    #[allow(clippy::unnecessary_wraps)] // what is said is a result
     fn taken() -> Said {
         Ok(vec![("r@x".into(), Answer::Taken)])
     }
@@ -252,12 +263,21 @@ mod tests {
     }
 
     #[test]
+    fn a_mail_that_is_in_two_places_after_a_power_cut_was_sent_already() {
+        let (root, spool) = spool(&["a"]);
+        let at = |folder: &str| root.path().join("var/spool/patch").join(folder).join("a");
+        std::fs::hard_link(at("queue"), at("sent")).unwrap();
+        deliver(&spool, vec![], now());
+        assert_eq!((spool.find("a").unwrap(), at("queue").exists()), (Some(Place::Sent), false));
+    }
+
+    #[test]
     fn a_move_that_was_cut_short_is_finished_without_mailing_again() {
-        let (_root, spool) = spool(&["a"]);
+        let (root, spool) = spool(&["a"]);
         let mut mail = spool.read(Place::Queue, "a").unwrap().unwrap();
         mail.envelope.note(&[("r@x".into(), Answer::Refused("550".into()))], now());
         let bytes = [serde_json::to_vec(&mail.envelope).unwrap(), b"\nx".to_vec()].concat();
-        std::fs::write(_root.path().join("var/spool/patch/queue/a"), bytes).unwrap();
+        std::fs::write(root.path().join("var/spool/patch/queue/a"), bytes).unwrap();
         deliver(&spool, vec![], now() + chrono::TimeDelta::hours(2));
         assert_eq!(spool.find("a").unwrap(), Some(Place::Refused));
     }

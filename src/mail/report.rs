@@ -6,6 +6,7 @@
 use super::message::{Attachment, Message, one_line};
 use super::page::{Page, count};
 use crate::sys::clock::{self, Moment};
+use crate::sys::trusted::is_plain_name;
 
 /// Which way it went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -104,10 +105,11 @@ impl Report {
     /// The mail's id. A run ends with one mail, which has the run's id; what is told on the way has an id of its own, so that
     /// it is told once a run, and wrong configuration once a day.
     pub fn id(&self, now: Moment) -> String {
-        match (self.kind, &self.run) {
+        let run = self.run.as_deref().map(plain);
+        match (self.kind, run) {
             (Kind::Configuration, _) => format!("configuration.{}", now.format("%Y%m%d")),
             (Kind::Unreachable, Some(run)) => format!("{run}.unreachable"),
-            (_, Some(run)) => run.clone(),
+            (_, Some(run)) => run,
             (_, None) => format!("no-run.{}", now.format("%Y%m%dT%H%M%SZ")),
         }
     }
@@ -239,6 +241,13 @@ impl Change {
             (None, None) => name.clone(),
         }
     }
+}
+
+/// A run's id as a plain name, whatever its journal says: no id may keep a mail from being spooled.
+fn plain(run: &str) -> String {
+    let fits = |c: char| if c.is_ascii_alphanumeric() || "._+:~-".contains(c) { c } else { '-' };
+    let name: String = run.chars().map(fits).take(100).collect();
+    if is_plain_name(&name) { name } else { format!("run{name}") }
 }
 
 /// `2026-11-21 02:00:07`.

@@ -139,6 +139,14 @@ fn of_a_huge_journal_the_end_is_attached_in_whole_lines() {
 
 proptest! {
     #[test]
+    fn no_run_id_keeps_a_mail_from_being_spooled(run in any::<String>()) {
+        for kind in [Kind::Failed, Kind::Unreachable, Kind::Configuration] {
+            let report = Report { run: Some(run.clone()), ..Report::new(kind, "web01") };
+            prop_assert!(is_plain_name(&report.id(at("2026-11-21T02:10:00Z"))));
+        }
+    }
+
+    #[test]
     fn no_words_can_move_a_cursor_or_add_a_line(cause in any::<String>(), tail in any::<Vec<String>>(), host in any::<String>()) {
         let mut report = report(Kind::Failed);
         report.cause = Some(cause);

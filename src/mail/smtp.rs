@@ -221,7 +221,8 @@ impl Call {
             return about_mail(&why);
         }
         relay.set_timeout(Some(self.patience.verdict)).map_err(|why| Trouble::Unreachable(why.to_string()))?;
-        match relay.message(&self.message) {
+        // The end of the last line belongs to the end of the data.
+        match relay.message(self.message.strip_suffix(b"\r\n").unwrap_or(&self.message)) {
             Ok(_) => Ok(Answer::Taken),
             Err(why) => about_mail(&why),
         }
@@ -246,11 +247,10 @@ fn recipient(relay: &mut SmtpConnection, address: &str) -> Said<Answer> {
 fn about_mail(why: &SmtpError) -> Said<Answer> {
     let code = why.status().map(u16::from);
     match code {
-        Some(421) => Err(unreachable(why)),
+        None | Some(421) => Err(unreachable(why)),
         Some(530..=538) => Err(login(why)),
         Some(_) if why.is_permanent() => Ok(Answer::Refused(reason(why))),
         Some(_) => Ok(Answer::Later(reason(why))),
-        None => Err(unreachable(why)),
     }
 }
 
@@ -278,7 +278,7 @@ fn reason(why: &SmtpError) -> String {
         Some(code) => format!("{code} {source}"),
         None if timed_out => "it did not answer in time".into(),
         None if source == "incomplete response" => "it closed the connection".into(),
-        None if source.contains("UnknownIssuer") => {
+        None if source.starts_with("invalid peer certificate") => {
             format!("{source}; is its authority in ca_file, or else known to the system?")
         }
         None if source.is_empty() => why.to_string(),

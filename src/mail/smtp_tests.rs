@@ -14,11 +14,9 @@ fn server(replies: &'static [&'static str], end: Duration) -> u16 {
         let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
         for (at, reply) in replies.iter().enumerate() {
             let after_data = at > 0 && replies[at - 1].starts_with("354");
-            while at > 0 {
-                let Some(Ok(line)) = lines.next() else { return };
-                if !after_data || line == "." {
-                    break;
-                }
+            let is_end = |line: &str| !after_data || line == ".";
+            if at > 0 && !lines.by_ref().map_while(Result::ok).any(|line| is_end(&line)) {
+                return;
             }
             stream.write_all(reply.as_bytes()).unwrap();
         }

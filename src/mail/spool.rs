@@ -91,7 +91,12 @@ impl Spool {
         if self.sent.has(&letter.id)? || self.refused.has(&letter.id)? {
             return Ok(false);
         }
-        replace::create(&self.queue, &letter.id, &bytes, 0o600)
+        let is_new = replace::create(&self.queue, &letter.id, &bytes, 0o600)?;
+        if !is_new {
+            // What stands there must be a mail, or this one would be lost behind it.
+            Self::envelope(&self.queue, &letter.id)?;
+        }
+        Ok(is_new)
     }
 
     /// The mails of a directory, oldest first, and behind them what cannot be read.
@@ -102,7 +107,7 @@ impl Spool {
         let dir = self.dir(place);
         let mut entries = Vec::new();
         for name in dir.names()?.into_iter().filter(|name| is_visible(name)) {
-            match self.envelope(dir, &name) {
+            match Self::envelope(dir, &name) {
                 Ok(Some(envelope)) => entries.push(Entry::Mail(Box::new(envelope))),
                 Ok(None) => {} // moved on meanwhile
                 Err(error) => entries.push(Entry::Unreadable(error)),
@@ -206,7 +211,9 @@ impl Spool {
     pub fn tidy(&self, keep: Duration, now: Moment) -> Result<()> {
         let _lock = self.lock()?;
         for dir in [&self.queue, &self.refused] {
-            for name in dir.names()?.iter().filter(|name| name.starts_with('.') && name.ends_with(".draft")) {
+            for name in
+                dir.names()?.iter().filter(|name| name.starts_with('.') && name.strip_suffix(".draft").is_some())
+            {
                 dir.remove(name)?;
             }
         }
@@ -229,7 +236,7 @@ impl Spool {
     }
 
     /// Only the first line: a tick looks at every mail that waits.
-    fn envelope(&self, dir: &Dir, name: &str) -> Result<Option<Envelope>> {
+    fn envelope(dir: &Dir, name: &str) -> Result<Option<Envelope>> {
         check_id(name).map_err(|_| Error::refused(dir.join(name).display(), "it is no mail of ours; remove it"))?;
         let Some(opened) = dir.file(name)? else { return Ok(None) };
         let mut line = Vec::new();
@@ -276,7 +283,9 @@ fn file(envelope: &Envelope, message: &[u8]) -> Result<Vec<u8>> {
 }
 
 fn understand(line: &[u8], dir: &Dir, name: &str) -> Result<Envelope> {
-    let wrong = |why: String| Error::failed("read", dir.join(name).display(), format!("{why}; it is no mail of ours"));
+    let wrong = |why: String| {
+        Error::failed("read", dir.join(name).display(), format!("{why}; it is no mail of ours, remove it"))
+    };
     let envelope: Envelope = serde_json::from_slice(line).map_err(|why| wrong(why.to_string()))?;
     if envelope.format != FORMAT {
         return Err(wrong(format!("format {} is not {FORMAT}", envelope.format)));
@@ -389,6 +398,14 @@ mod tests {
         let entries = spool.entries(Place::Queue).unwrap();
         let unreadable = entries.iter().filter(|e| matches!(e, Entry::Unreadable(_))).count();
         assert_eq!((entries.len(), unreadable), (5, 4));
+    }
+
+    #[test]
+    fn a_mail_is_not_lost_behind_something_that_is_none() {
+        let (_root, paths, spool) = spool();
+        std::fs::write(paths.mail_queue().join("run1"), "").unwrap();
+        let words = spool.put(&letter("run1"), now()).unwrap_err().to_string();
+        assert!(words.contains("queue/run1") && words.contains("no mail of ours"), "{words}");
     }
 
     #[test]
