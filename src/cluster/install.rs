@@ -48,6 +48,8 @@ pub struct Deadline {
 pub struct Plan {
     /// Packages and versions; empty where the cluster's own program decides that.
     pub changes: Vec<Change>,
+    /// Packages that have a newer version in the cluster and would stay as they are: held, pinned, or for want of a dependency.
+    pub kept_back: Vec<String>,
     /// Files of the cluster that would be used, by their paths in it.
     pub files: Vec<String>,
     /// Room that it takes on the host's disk, in bytes; an estimate, rather too large.
@@ -65,7 +67,7 @@ pub struct Outcome {
     pub kept: Vec<String>,
     /// A repair was tried, and the package database was sound after it.
     pub repaired: bool,
-    /// What is still wrong with the package database.
+    /// What is still wrong: with the package database, or with an installer that claims to be done and is not.
     pub problem: Option<String>,
     /// Anything else that a person should know.
     pub notes: Vec<String>,

@@ -221,11 +221,34 @@ fn what_is_held_and_what_is_ourselves_stays() {
 }
 
 #[test]
+fn an_apt_conf_of_the_hosts_own_neither_stops_us_nor_makes_us_believe_that_all_was_done() {
+    let name = "apt::an_apt_conf_of_the_hosts_own_neither_stops_us_nor_makes_us_believe_that_all_was_done";
+    in_a_root(name, |host| {
+        host.has(&[package("aaa", "1.0")]);
+        let staged = host.staged(&[package("aaa", "2.0").field("Recommends: bbb"), package("bbb", "1.0")]);
+        let conf = "/etc/apt/apt.conf.d/99local";
+        host.write(
+            conf,
+            "APT::Default-Release \"stable\";\nAPT::Install-Recommends \"true\";\nAPT::Get::Download-Only \"true\";\n",
+        );
+        let outcome = host.install(&staged).unwrap();
+        assert!(outcome.ended == Ended::Code(0) && !outcome.is_success());
+        assert!(outcome.problem.unwrap().contains("aaa 1.0 -> 2.0"));
+        host.write(conf, "APT::Default-Release \"stable\";\nAPT::Install-Recommends \"true\";\n");
+        let outcome = host.install(&staged).unwrap();
+        assert!(outcome.is_success());
+        assert_eq!(lines(&outcome.changes), ["aaa 1.0 -> 2.0"]);
+    });
+}
+
+#[test]
 fn a_dependency_that_the_cluster_lacks_is_said_beforehand() {
     in_a_root("apt::a_dependency_that_the_cluster_lacks_is_said_beforehand", |host| {
         host.has(&[package("aaa", "1.0"), package("bbb", "1.0").field("Depends: aaa")]);
         let staged = host.staged(&[package("aaa", "2.0").field("Depends: missing (>= 2)")]);
-        assert_eq!(host.dry_run(&staged).unwrap().changes, [], "it is kept back, as apt does");
+        let plan = host.dry_run(&staged).unwrap();
+        assert_eq!((plan.changes, plan.kept_back), (vec![], vec!["aaa".to_string()]));
+        assert!(host.install(&staged).unwrap().notes[0].contains("kept back aaa"));
     });
 }
 

@@ -73,7 +73,7 @@ fn begin(parent: &Dir, cluster: &Cluster, part: &str) -> Result<Dir> {
     let whole = &cluster.id;
     if is_taken(parent, whole)? {
         if is_taken(parent, part)? {
-            remove_tree(parent, part)?;
+            remove_ours(parent, part)?;
         }
         if !replace::rename_new(parent, whole, parent, part)? {
             return Err(Error::failed("make", parent.join(part).display(), "somebody made it meanwhile; remove it"));
@@ -141,6 +141,9 @@ fn is_right(dir: &Dir, entry: &FileEntry) -> Result<bool> {
 }
 
 fn make_sure_of_room(missing: &[&FileEntry], cluster: &Cluster, dir: &Dir) -> Result<()> {
+    if missing.is_empty() {
+        return Ok(());
+    }
     let bytes = missing.iter().fold(0u64, |sum, entry| sum.saturating_add(entry.size));
     let unpacked = if cluster.program.is_some() { cluster.size().saturating_mul(UNPACKS_TO) } else { 0 };
     let needed = bytes.saturating_add(unpacked).saturating_add(SPARE);
@@ -167,9 +170,19 @@ fn prune(parent: &Dir, current: &str) -> Result<()> {
     let (parts, whole): (Vec<_>, Vec<_>) = old.into_iter().partition(|name| name.ends_with(PART));
     let beyond = whole.len().saturating_sub(KEPT);
     for name in parts.iter().chain(&whole[..beyond]) {
-        if let Err(error) = remove_tree(parent, name) {
+        if let Err(error) = remove_ours(parent, name) {
             exit::note(error);
         }
     }
     Ok(())
+}
+
+/// Removes the mark last: what is cut short stays ours.
+fn remove_ours(parent: &Dir, name: &str) -> Result<()> {
+    let dir = Dir::open(&parent.join(name))?;
+    for name in dir.names()?.iter().filter(|name| *name != MARK) {
+        let is_folder = dir.look(name)?.is_some_and(|stat| stat.st_mode & 0o170_000 == 0o040_000);
+        if is_folder { remove_tree(&dir, name)? } else { dir.remove(name).map(drop)? }
+    }
+    remove_tree(parent, name)
 }

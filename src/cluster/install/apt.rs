@@ -156,7 +156,7 @@ impl<'a> Apt<'a> {
         let files = self.wanted()?;
         self.site.verify(files.iter().map(String::as_str))?;
         let needs = self.room(&files)?;
-        Ok(Plan { changes: simulated.installs, files, needs })
+        Ok(Plan { changes: simulated.installs, kept_back: simulated.kept_back, files, needs })
     }
 
     fn room(&self, files: &[String]) -> Result<u64> {
@@ -192,17 +192,33 @@ impl Installer for Apt<'_> {
     }
 
     fn install(&self, output: File, deadline: Deadline) -> Result<Outcome> {
-        self.plan()?;
-        self.site.install(
+        let plan = self.plan()?;
+        let mut outcome = self.site.install(
             deadline,
             || self.run(&["--yes", "--no-remove", "dist-upgrade"], &output, deadline),
             |deadline, notes| self.mend(&output, deadline, notes),
-        )
+        )?;
+        if !plan.kept_back.is_empty() {
+            outcome
+                .notes
+                .push(format!("apt kept back {}: held, pinned, or a dependency is missing", plan.kept_back.join(", ")));
+        }
+        if outcome.is_success() {
+            outcome.problem = undone(&plan, &outcome);
+        }
+        Ok(outcome)
     }
 
     fn repair(&self, output: File, deadline: Deadline) -> Result<Outcome> {
         self.site.repair(deadline, |deadline, notes| self.mend(&output, deadline, notes))
     }
+}
+
+/// What was planned and did not come about, though apt says that all went well: apt.conf(5) of this host can make it do less.
+fn undone(plan: &Plan, outcome: &Outcome) -> Option<String> {
+    let left: Vec<String> =
+        plan.changes.iter().filter(|change| !outcome.changes.contains(change)).map(ToString::to_string).collect();
+    (!left.is_empty()).then(|| format!("apt said that it was done, and this was not: {}", left.join(", ")))
 }
 
 fn is_own(package: &str) -> bool {
@@ -220,6 +236,8 @@ fn options(work: &Path) -> Vec<String> {
         at("Dir::Cache", "cache"),
         // The directory is root's alone.
         "APT::Sandbox::User=root".into(),
+        // A release that this one source does not have would be an error.
+        "APT::Default-Release=".into(),
         "APT::Install-Recommends=false".into(),
         "APT::Install-Suggests=false".into(),
         "APT::Get::AutomaticRemove=false".into(),

@@ -140,7 +140,7 @@ impl Installer for Script<'_> {
     fn dry_run(&self) -> Result<Plan> {
         self.check()?;
         let files = self.site.cluster.files.iter().map(|file| file.path.clone()).collect();
-        Ok(Plan { changes: Vec::new(), files, needs: self.site.cluster.size() })
+        Ok(Plan { files, needs: self.site.cluster.size(), ..Plan::default() })
     }
 
     fn install(&self, output: File, deadline: Deadline) -> Result<Outcome> {

@@ -12,6 +12,8 @@ pub struct Simulation {
     pub installs: Vec<Change>,
     /// Packages that would be removed.
     pub removals: Vec<String>,
+    /// Packages with a newer version that apt does not install: held, pinned, or for want of a dependency.
+    pub kept_back: Vec<String>,
 }
 
 /// Reads the `Inst`, `Remv` and `Purg` lines of `apt-get --simulate`.
@@ -24,10 +26,18 @@ pub fn simulation(text: &str, native: &str) -> Simulation {
             _ => {}
         }
     }
+    found.kept_back = kept_back(text);
     found.installs.sort();
     found.removals.sort();
     found.removals.dedup();
     found
+}
+
+/// The indented lines below apt's headline.
+fn kept_back(text: &str) -> Vec<String> {
+    let below = text.lines().skip_while(|line| *line != "The following packages have been kept back:").skip(1);
+    let names = below.take_while(|line| line.starts_with(' ')).flat_map(str::split_whitespace);
+    names.map(str::to_string).collect()
 }
 
 /// `NAME [OLD] (NEW ORIGIN… [ARCH]) …`, the old version only where there is one.
@@ -107,7 +117,8 @@ mod tests {
     use proptest::prelude::*;
 
     // As apt 2.6 prints them.
-    const SAID: &str = "Reading package lists...\nRemv old [1.0]\n\
+    const SAID: &str = "Reading package lists...\nThe following packages have been kept back:\n  bash\n  linux-image-amd64 x\n\
+        The following packages will be upgraded:\n  libc6\nRemv old [1.0]\n\
         Inst libc6 [2.36-9] (2.36-9+deb12u1 localhost [amd64]) []\n\
         Inst libc6:i386 [2.36-9] (2.36-9+deb12u1 localhost [i386])\n\
         Inst tzdata [2024a] (2024b Debian:12/stable [all])\nInst fresh (1:1.1 localhost [amd64])\n\
@@ -127,6 +138,7 @@ mod tests {
             ]
         );
         assert_eq!(found.removals, ["old"]);
+        assert_eq!(found.kept_back, ["bash", "linux-image-amd64", "x"]);
     }
 
     #[test]
