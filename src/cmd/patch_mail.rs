@@ -104,12 +104,14 @@ impl Args {
             What::Deliver => self.deliver(&paths, mode),
             What::List { json } => list(&paths, *json),
             What::Show { id } => show(&paths, id),
-            What::Retry { id, all } => retry(&paths, if *all { None } else { Some(id) }, mode, self.place.now()),
+            What::Retry { id, all } => {
+                retry(&paths, if *all { None } else { Some(id) }, mode, self.place.clock().now())
+            }
         }
     }
 
     fn send(&self, send: &Send, paths: &Paths, mode: Mode) -> Result<Exit> {
-        let (config, now) = (self.place.config(paths)?, self.place.now());
+        let (config, now) = (self.place.config(paths)?, self.place.clock().now());
         let letter = send.letter(paths, &config, now)?;
         if mode == Mode::Say {
             exit::out(format!("would send {} to {} by {}", letter.id, letter.to.join(", "), way(&config.mail)));
@@ -137,7 +139,7 @@ impl Args {
         if Spool::is_empty(paths) {
             return Ok(Exit::Done);
         }
-        let (spool, now) = (Spool::open(paths)?, self.place.now());
+        let (spool, now) = (Spool::open(paths)?, self.place.clock().now());
         if !delivery::is_anything_due(&spool, now)? {
             return Ok(Exit::Done);
         }
