@@ -7,7 +7,7 @@ import time
 from tests import site as sites
 from tests.hosts.lab import Lab
 
-from . import quiet, whole  # noqa: F401  (each registers its cases)
+from . import calledoff, hatch, live, orders, quiet, stages, status, whole  # noqa: F401  (each registers its cases)
 from . import rig, runner
 
 
@@ -19,9 +19,9 @@ def main():
     parser.add_argument("--workers", type=int, default=1, help="hosts of each kind at a time")
     options = parser.parse_args()
     began, failed, passed = time.monotonic(), 0, 0
-    with sites.Site() as site, Lab():
+    with sites.Site() as site, Lab() as lab:
         site.script(rig.INSTALL)
-        for outcome in runner.run(site, options.words, options.kind or runner.KINDS, options.workers):
+        for outcome in runner.run((site, lab), options.words, options.kind or runner.KINDS, options.workers):
             mark = "ok  " if outcome.error is None else "FAIL"
             print(f"{mark} {outcome.kind:8}{outcome.seconds:5.1f} s  {outcome.name.replace('_', ' ')}", flush=True)
             if outcome.error:

@@ -4,13 +4,11 @@ import contextlib
 import email
 import email.policy
 import json
-import shutil
+import re
 import time
 
 from tests import site as sites
-from tests.hosts.error import LabError
 from tests.hosts.host import Host
-from tests.hosts.wait import wait_for
 
 from . import journal
 
@@ -35,7 +33,7 @@ if [ -e {FAIL} ]; then echo "cannot install this"; exit 3; fi
 """
 # In the place of patchit, for the maintenance boot alone: does something first, or puts something around it.
 AROUND = "#!/bin/sh\nif [ $# -gt 0 ] || ! {maintenance}; then exec /usr/sbin/patchit.real \"$@\"; fi\n{body}\n"
-MAINTENANCE = {"sysv": '[ "$(runlevel)" = "N 1" ]', "systemd": "! systemctl -q is-active multi-user.target"}
+MAINTENANCE = {"sysv": '[ "$(runlevel)" = "N 1" ]', "systemd": '[ "$(systemctl is-active multi-user.target)" != active ]'}
 REBOOTERS = {"sysv": "shutdown", "systemd": "systemctl"}
 NORMAL = {"sysv": ("2", "3"), "systemd": ("graphical.target", "multi-user.target")}
 FLAGS = ("patchflag", "patchlog", "patchdone", "patchfailed")
@@ -48,9 +46,9 @@ class Failed(AssertionError):
 class Rig:
     """A host of the site. Cases leave it as they like; `clean` makes it idle again, or says that it can't."""
 
-    def __init__(self, site, name, kind):
+    def __init__(self, site, lab, name, kind):
         self.site, self.kind = site, kind
-        self.host = Host(name, kind, size="512m")
+        self.host = Host(name, kind, lab=lab, size="512m")
         site.install(self.host)
         self.plain_config = self.host.read("/etc/patch/config.ini")
         self.host.boot()
@@ -77,10 +75,13 @@ class Rig:
 
     # What an administrator does.
 
-    def configure(self, patchit="", after="", soak="1s", server=sites.TREE):
-        """Write the configuration, lines for [patchit] among them."""
-        text = self.plain_config.replace("after = \n", f"after = {after}\n{patchit}").replace("soak = 1s", f"soak = {soak}")
-        self.host.write("/etc/patch/config.ini", text.replace(sites.TREE, server))
+    def configure(self, **keys):
+        """Write the configuration as it was at first, but for these keys: of [grab] as they are there, else of [patchit]."""
+        text = self.plain_config
+        for key, value in keys.items():
+            text, found = re.subn(rf"(?m)^{key} =.*$", f"{key} = {value}", text)
+            text = text if found else text.replace("[patchit]\n", f"[patchit]\n{key} = {value}\n")
+        self.host.write("/etc/patch/config.ini", text)
 
     def arm(self, text=""):
         """Raise the flag; a plain one is what touch(1) makes."""
@@ -112,8 +113,19 @@ class Rig:
     def back(self, number, timeout=60):
         """Wait for the normal level in boot `number`; nothing is asked inside before, for that would hold up a shutdown."""
         self.host.wait_for(lambda: len(self.host.boots) >= number, timeout, f"boot {number}")
-        self.host.wait_for(lambda: self.host.level() == self.normal and self.is_normal(), timeout, "the normal level")
+        self.settle(timeout)
         equal(len(self.host.boots), number, "boots: an order is good for one, and the way back takes one")
+
+    def settle(self, timeout=60):
+        """Wait for this host's normal level, at two looks: init tells the level a moment before it starts what belongs to it."""
+        def at_level():
+            return self.host.level() == self.normal and self.is_normal()
+        def stays():
+            if not at_level():
+                return False
+            time.sleep(0.2)
+            return at_level()
+        self.host.wait_for(stays, timeout, "the normal level")
 
     def reboot(self):
         """Reboot as an administrator would; one boot later the host is at its normal level."""

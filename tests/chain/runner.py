@@ -28,9 +28,9 @@ class Worker(threading.Thread):
 
     numbers = itertools.count(1)
 
-    def __init__(self, site, kind, cases, outcomes):
+    def __init__(self, place, kind, cases, outcomes):
         super().__init__(name=f"cases-{kind}", daemon=True)
-        self.site, self.kind, self.cases, self.outcomes = site, kind, cases, outcomes
+        self.place, self.kind, self.cases, self.outcomes = place, kind, cases, outcomes
         self.rig = None
 
     def run(self):
@@ -50,7 +50,7 @@ class Worker(threading.Thread):
         try:
             if self.rig is None or not self.rig.clean():
                 self.discard()
-                self.rig = Rig(self.site, f"{self.kind}-{next(self.numbers)}", self.kind)
+                self.rig = Rig(*self.place, f"{self.kind}-{next(self.numbers)}", self.kind)
             function(self.rig)
         except Exception as error:
             words = self.story(error)
@@ -79,15 +79,16 @@ class Worker(threading.Thread):
         self.rig = None
 
 
-def run(site, wanted=(), kinds=KINDS, workers=1):
-    """Run every case whose name holds one of the words, on hosts of these kinds; the outcomes, as they come."""
+def run(place, wanted=(), kinds=KINDS, workers=1):
+    """Run every case whose name holds one of the words, on hosts of these kinds, at a place (site and laboratory); the outcomes, as
+    they come."""
     outcomes, threads = queue.Queue(), []
     for kind in kinds:
         cases = queue.Queue()
         for entry in CASES:
             if kind in entry.kinds and (not wanted or any(word in entry.function.__name__ for word in wanted)):
                 cases.put(entry.function)
-        threads += [Worker(site, kind, cases, outcomes) for _ in range(workers)]
+        threads += [Worker(place, kind, cases, outcomes) for _ in range(workers)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads) or not outcomes.empty():
