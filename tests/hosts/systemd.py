@@ -1,17 +1,16 @@
 """What the laboratory has to know of systemd: how it is started, where it is in its boot, how it keeps a service."""
 
+from .init import Init
+
 TARGETS = ("system-update.target", "emergency.target", "rescue.target", "graphical.target", "multi-user.target")
 
 
-class Systemd:
+class Systemd(Init):
     """The init of a host whose root has systemd."""
 
     process = "systemd"
     reboot = 133
     poweroff = 0
-
-    def __init__(self, host):
-        self.host = host
 
     def command(self, cmdline_file, words):
         """Start the root as a container.
@@ -34,9 +33,8 @@ class Systemd:
         return next((target for target, state in zip(TARGETS, states) if state == "active"), "")
 
     def is_up(self):
-        """The boot is over, well or badly; a boot into an offline update never gets there."""
-        state = self.host.run(["systemctl", "is-system-running"]).stdout.strip()
-        return state in ("running", "degraded", "maintenance")
+        """The boot did its last job, or waits in rescue mode; a boot into an offline update never gets there."""
+        return self.run_level() != "" or self.is_single_user()
 
     def add_service(self, name, argv):
         """Have systemd start a program at the normal level and start it again whenever it ends."""
