@@ -6,6 +6,7 @@ machine: processes and sockets count when they are ours, that is, below this pro
 parent, so that a daemon stays below it too.
 """
 
+import contextlib
 import ctypes
 import os
 import signal
@@ -155,9 +156,29 @@ def control_groups():
 
 
 def loop_devices():
-    """Loop devices in use, with the file behind each."""
-    for device in Path("/sys/block").glob("loop*/loop/backing_file"):
-        yield f"{device.parts[3]} {device.read_text().strip()}"
+    """Loop devices in use, with the file behind each; not those that somebody else has mounted."""
+    used = {device.parts[3]: device.read_text().strip() for device in Path("/sys/block").glob("loop*/loop/backing_file")}
+    others = mounted_by_others() if used else ""
+    return [f"{name} {file}" for name, file in used.items() if f" /dev/{name} " not in others]
+
+
+def mounted_by_others():
+    """The mount tables of all mount namespaces in which there is no process of ours."""
+    tables, ours = {}, {namespace_of(pid) for pid in (1, *our_processes())}
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        namespace = namespace_of(pid)
+        if namespace and namespace not in ours and namespace not in tables:
+            with contextlib.suppress(OSError):
+                tables[namespace] = Path(f"/proc/{pid}/mountinfo").read_text()
+    return "\n".join(tables.values())
+
+
+def namespace_of(pid):
+    """The mount namespace of a process; empty if it has ended or is the kernel's."""
+    try:
+        return os.readlink(f"/proc/{pid}/ns/mnt")
+    except OSError:
+        return ""
 
 
 def init_files():
