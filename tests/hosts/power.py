@@ -30,6 +30,7 @@ class Boot:
     number: int
     at: float
     cmdline: str
+    process: int
 
 
 class Power(threading.Thread):
@@ -83,7 +84,7 @@ class Power(threading.Thread):
             if started:
                 self.process = subprocess.Popen(cgroup.joined(host.groups, command), stdin=terminal, stdout=terminal,
                                                 stderr=terminal, start_new_session=True)
-                host.boots.append(Boot(len(host.boots) + 1, time.time(), cmdline))
+                host.boots.append(Boot(len(host.boots) + 1, time.time(), cmdline, self.process.pid))
         os.close(terminal)
         return started
 

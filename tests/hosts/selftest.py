@@ -73,7 +73,7 @@ FailureAction=reboot
 
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'rm /system-update; systemctl is-active cron multi-user.target >/root/maintenance; runlevel >>/root/maintenance'
+ExecStart=/bin/sh -c 'rm /system-update; systemctl is-active cron multi-user.target >/root/maintenance; sleep 1'
 """
 
 KILLED = """
@@ -174,9 +174,10 @@ class Hosts(unittest.TestCase):
             self.assertNotIn("patchit=off", host.read("/proc/cmdline"))
 
     def test_single_on_the_command_line_stays_in_single_user_mode(self):
-        for host, level in ((self.sysv, "S"), (self.systemd, "rescue.target")):
+        for host, word, level in ((self.sysv, "single", "S"), (self.systemd, "single", "rescue.target"),
+                                  (self.systemd, "emergency", "emergency.target")):
             host.power_cut()
-            host.boot("single")
+            host.boot(word)
             time.sleep(1)
             self.assertEqual(host.level(), level)
             self.assertNotEqual(host.run(["pgrep", "cron"]).returncode, 0)
@@ -205,6 +206,7 @@ class Hosts(unittest.TestCase):
         host.symlink("/var/lib/update", "/system-update")
         boots = len(host.boots)
         host.run(["reboot"])
+        host.wait_for(lambda: host.level() == "system-update.target", 60, "the offline update")
         host.wait_up(boots + 2)
         self.assertFalse(host.exists("/system-update"))
         self.assertEqual(host.read("/root/maintenance").split("\n")[:2], ["inactive", "inactive"])
