@@ -148,7 +148,7 @@ class Host:
 
     def wait_up(self, number=1, timeout=60):
         """Wait until boot `number` or a later one is over."""
-        self.wait_for(lambda: self._stays_up() and len(self.boots) >= number, timeout, f"boot {number}")
+        self.wait_for(lambda: self._must_be_on() and len(self.boots) >= number and self._stays_up(), timeout, f"boot {number}")
 
     def wait_off(self, timeout=60):
         """Wait until the host is off; an error of the laboratory in between is raised here."""
@@ -173,10 +173,14 @@ class Host:
         time.sleep(INTERVAL)
         return self._is_up()
 
-    def _is_up(self):
+    def _must_be_on(self):
+        """Stop a wait that cannot end well."""
         if not self.is_on:
             self.wait_off()
             raise LabError(f"{self.name} went off during its boot ({self.end.value}){self._console_tail()}")
+        return True
+
+    def _is_up(self):
         return self.init_pid is not None and self.init.is_up()
 
     def _console_tail(self):
@@ -195,7 +199,8 @@ class Host:
             raise LabError(f"cannot run {shlex.join(map(str, argv))} on {self.name}: it is not running; boot it first")
         return cgroup.joined(cgroup.of(pid), [
             "nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--root", "--wd",
-            "--no-fork", "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", "env", "-i", *ENVIRONMENT, "setpriv", f"--bounding-set={BOUNDING_SET}", *map(str, argv)])
+            "--no-fork", "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", "env", "-i", *ENVIRONMENT,
+            "setpriv", f"--bounding-set={BOUNDING_SET}", *map(str, argv)])
 
     def run(self, argv, timeout=60, stdin=""):
         """Run a command (a list, or a line for sh) in the running guest; returns subprocess's CompletedProcess."""

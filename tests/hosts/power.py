@@ -66,13 +66,12 @@ class Power(threading.Thread):
 
     def _boot_once(self, words):
         console, terminal = os.openpty()
-        try:
-            started = self._start(words, terminal)
+        with open(console, "rb", buffering=0) as console:
+            with open(terminal, "wb", buffering=0) as terminal:
+                started = self._start(words, terminal)
             if started:
                 self._keep_console(console)
             self.end = self._meaning(self.process.wait() if started else None)
-        finally:
-            os.close(console)
         return self.end
 
     def _start(self, words, terminal):
@@ -85,7 +84,6 @@ class Power(threading.Thread):
                 self.process = subprocess.Popen(cgroup.joined(host.groups, command), stdin=terminal, stdout=terminal,
                                                 stderr=terminal, start_new_session=True)
                 host.boots.append(Boot(len(host.boots) + 1, time.time(), cmdline, self.process.pid))
-        os.close(terminal)
         return started
 
     def _meaning(self, code):
@@ -103,7 +101,7 @@ class Power(threading.Thread):
                 return
             if ready:
                 try:
-                    self.host.log.write(os.read(console, 65536))
+                    self.host.log.write(console.read(65536))
                 except OSError:
                     return  # EIO: nobody holds the terminal any more
 

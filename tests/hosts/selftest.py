@@ -218,7 +218,8 @@ class Hosts(unittest.TestCase):
             host.reboot()
             first = host.wait_for(lambda host=host: host.run(["pgrep", "-f", "^/bin/sleep 4343"]).stdout, 10, "the service")
             host.output(["kill", first.strip()])
-            host.wait_for(lambda host=host: host.run(["pgrep", "-f", "^/bin/sleep 4343"]).stdout not in ("", first), 10, "another")
+            host.wait_for(lambda host=host: host.run(["pgrep", "-f", "^/bin/sleep 4343"]).stdout not in ("", first), 10,
+                          "another")
 
     def test_a_power_cut_in_the_middle_of_a_reboot_ends_it(self):
         for host in self.both:
@@ -250,7 +251,8 @@ class Hosts(unittest.TestCase):
 
     def test_mail_arrives_over_every_port_and_fails_as_told(self):
         smtp = self.server.smtp
-        client = (sys.executable, "-c", MAIL, self.server.link.address, self.server.authority.certificate, smtp.user, smtp.password)
+        client = (sys.executable, "-c", MAIL, self.server.link.address, self.server.authority.certificate, smtp.user,
+                  smtp.password)
         self.net.run(*client)
         self.assertEqual([message["subject"] for message in smtp.messages()], ["from 25", "from 587", "from 465"])
         kept = [line for line in smtp.envelopes() if line["stage"] == "data"]
