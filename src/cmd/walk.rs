@@ -182,15 +182,12 @@ impl<'a> Walk<'a> {
 
     fn log(&mut self, state: State) -> Result<()> {
         let draft = match state {
-            State::Ordered => {
-                let services = self.scene.init.services()?;
-                Draft::state(state)
-                    .field("boot", &self.scene.boot)
-                    .field("level", self.scene.init.normal_level()?)
-                    .field("kernel", Kernel::current(self.site.paths)?.to_string())
-                    .field("services", services.to_string())
+            State::Ordered => self.with_what_works(Draft::state(state).field("boot", &self.scene.boot))?,
+            State::Starting => {
+                let draft = Draft::state(state).field("installed_in", &self.scene.boot);
+                // An installation at the normal level had no `ordered` before it.
+                if self.in_maintenance() { draft } else { self.with_what_works(draft)? }
             }
-            State::Starting => Draft::state(state).field("installed_in", &self.scene.boot),
             State::Failing | State::Expiring => {
                 self.exit = Exit::Failed;
                 Draft::state(state).maybe("cause", self.cause.as_deref())
@@ -202,6 +199,14 @@ impl<'a> Walk<'a> {
         }
         exit::note(format_args!("state={state}{}", self.because_words(state)));
         self.record(&draft)
+    }
+
+    /// Adds what the confirmation will compare with, while the host is still as it was.
+    fn with_what_works(&self, draft: Draft) -> Result<Draft> {
+        Ok(draft
+            .field("level", self.scene.init.normal_level()?)
+            .field("kernel", Kernel::current(self.site.paths)?.to_string())
+            .field("services", self.scene.init.services()?.to_string()))
     }
 
     fn because_words(&self, state: State) -> String {

@@ -1,0 +1,93 @@
+"""A whole run: armed by touch, patched in the maintenance boot and nowhere else, back at the host's own level, mailed once."""
+
+import re
+
+from . import journal
+from .rig import check, equal
+from .runner import case
+
+STATES = ["fetching", "staged", "ordered", "starting", "installing", "installed"]
+
+
+def assert_installed_in_maintenance(rig, line, boots):
+    """The witness was written in the boot between the two normal ones, with nothing else running."""
+    facts = journal.facts(rig.dated()[-1])
+    equal(line["boot"], facts["installed_in"].split("/")[0], "the boot of the installation")
+    check(line["boot"] not in (facts["boot"].split("/")[0], facts["back_in"].split("/")[0]), "a boot of its own")
+    equal(line["cron"], "none", "cron in the maintenance boot")
+    equal(line["level"], {"sysv": "N 1", "systemd": "system-update.target,inactive"}[rig.kind], "the level of the installation")
+    equal(len(rig.host.boots), boots + 2, "boots")
+
+
+def assert_whole(rig):
+    """Armed, patched, back, confirmed, mailed, dated."""
+    boots = len(rig.host.boots)
+    rig.arm()
+    rig.tick("grab-patch")
+    equal(rig.installs(), [], "installations before the window")
+    rig.go()
+    rig.finish()
+    rig.patched()
+    equal(rig.ended(), STATES, "the states of the run")
+    equal(journal.facts(rig.dated()[0])["verdict"], "ok", "the verdict")
+    check(re.fullmatch(r"patchlog\.\d{6}", rig.names()[-1]) and len(rig.names()) == 1, f"only a dated journal is left: {rig.names()}")
+    assert_installed_in_maintenance(rig, rig.installs()[0], boots)
+    mail = rig.mails()[0]
+    check(journal.runs(rig.dated()[0])[0] in mail["Message-ID"], f"the mail names its run: {mail['Message-ID']}")
+    rig.tick("patchit")
+    rig.tick("patchit", "--finish")
+    equal(len(rig.mails()), 1, "mails after more ticks")
+
+
+@case()
+def armed_by_touch_it_is_patched_at_the_maintenance_level_and_comes_back(rig):
+    """The whole of it, at the level that the host has by itself."""
+    assert_whole(rig)
+
+
+@case()
+def a_host_comes_back_to_its_own_normal_level(rig):
+    """Level 3 on sysvinit, multi-user.target on systemd: not the one that the distribution ships."""
+    was = rig.normal
+    if rig.kind == "sysv":
+        rig.host.output("sed -i s/:2:initdefault:/:3:initdefault:/ /etc/inittab")
+        rig.normal = "3"
+    else:
+        rig.host.output(["systemctl", "set-default", "multi-user.target"])
+        rig.normal = "multi-user.target"
+    before = rig.host.read("/etc/inittab") if rig.kind == "sysv" else ""
+    rig.reboot()
+    assert_whole(rig)
+    equal(rig.host.read("/etc/inittab") if rig.kind == "sysv" else "", before, "inittab")
+    check(rig.normal != was, "another level than the usual one")
+
+
+@case()
+def two_runs_of_a_day_have_a_journal_each(rig):
+    """Nothing is overwritten: the second gets `.1`."""
+    for _ in range(2):
+        rig.works()
+    rig.patched(times=2)
+    equal(len(rig.names()), 2, f"journals {rig.names()}")
+    equal(rig.names()[1], rig.names()[0] + ".1", "the second name")
+
+
+@case()
+def ticks_at_once_do_one_thing(rig):
+    """Five grab-patch, then five patchit at the same moment: one works, the others exit 0."""
+    rig.arm()
+    flock = "for i in 1 2 3 4 5; do ({0}; echo $? >/var/log/case.{1}.$i) & done; wait"
+    rig.host.output(flock.format("grab-patch", "grab"))
+    codes = [rig.host.read(f"/var/log/case.grab.{n}").strip() for n in range(1, 6)]
+    equal(codes, ["0"] * 5, "exit codes of grab-patch")
+    equal(journal.states(rig.log()), ["fetching", "staged"], "the states of the one run")
+    number = len(rig.host.boots) + 2
+    script = flock.format("patchit", "patchit")
+    rig.spawn(f"sh -c '{script}'")
+    rig.back(number)
+    rig.finish()
+    rig.patched()
+    codes = [rig.host.read(str(path)).strip() for path in (f"/var/log/case.patchit.{n}" for n in range(1, 6))
+             if rig.host.exists(path)]
+    check(len(codes) >= 4 and codes.count("0") >= 4, f"four had nothing to do: {codes}")
+    equal(rig.ended(), STATES, "the states of the run")
