@@ -27,6 +27,7 @@ LINE = re.compile(r"^(?:(\d+) +)?(.*)$")
 CALL = re.compile(r"^(\w+)\((.*)$")
 RESUMED = re.compile(r"^<\.\.\. (\w+) resumed>(.*)$")
 DESCRIPTOR = re.compile(r"^\w*?(-?\d+|AT_FDCWD)(?:<((?:[^<>]|<[^<>]*>)*)>)?")
+ANSWER = re.compile(r"^(.*)\) += (.*)$")
 KILLED = "+++ killed by SIGKILL +++"
 
 
@@ -43,7 +44,16 @@ class Call:
     @property
     def answer(self):
         """What the kernel answered, as strace writes it; empty if the call never came back."""
-        return self.text.rpartition(") = ")[2] if ") = " in self.text else ""
+        return self._halves()[1]
+
+    @property
+    def arguments(self):
+        """The text of its arguments."""
+        return self._halves()[0]
+
+    def _halves(self):
+        found = ANSWER.match(self.text)
+        return found.groups() if found else (self.text, "")
 
     @property
     def succeeded(self):
