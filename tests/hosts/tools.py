@@ -14,6 +14,7 @@ PACKAGES = {
     "ip": "iproute2",
     "mount": "mount",
     "nsenter": "util-linux",
+    "openssl": "openssl",
     "systemd-nspawn": "systemd-container",
     "tar": "tar",
     "unshare": "util-linux",
