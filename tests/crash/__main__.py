@@ -13,6 +13,7 @@ from tests.hosts.error import LabError
 
 from . import guest, judge, point, stages
 from .order import Result
+from .prove import DAMAGES, prove
 
 # Says something, for what it says has to be on disk before the journal tells its digest.
 PROGRAM = site.INSTALL_ONCE + "echo installed\n"
@@ -27,16 +28,18 @@ def main():
         suite = Suite(lab, the_site, args)
         points = suite.choose()
         ordered = suite.order()
+        missed = suite.prove()
         with ThreadPoolExecutor(args.jobs) as pool:
             for _ in pool.map(suite.attempt, points):
                 pass
-    for line in [*ordered.violations, *ordered.missed, *suite.report]:
+    for line in [*missed, *ordered.violations, *ordered.missed, *suite.report]:
         print(line)
     print(ordered)
+    print(f"judge: damages={len(DAMAGES)} caught={len(DAMAGES) - len(missed)}")
     seconds = time.monotonic() - began
     print(f"crash: {seconds:.0f} s, {suite.missed} kills came too late and count for nothing", file=sys.stderr)
     print(f"crash: points={suite.landed} violations={len(suite.report)} seed={args.seed}")
-    return 0 if suite.landed and not suite.report and ordered.holds else 1
+    return 0 if suite.landed and not suite.report and not missed and ordered.holds else 1
 
 
 def arguments():
@@ -46,7 +49,7 @@ def arguments():
     parser.add_argument("--only", action="append", default=[], metavar="INIT:STAGE:CALL:N", help="this point")
     parser.add_argument("--stage", help="the points of this stage")
     parser.add_argument("--init", choices=("sysv", "systemd"), action="append")
-    parser.add_argument("--variant", choices=("ticks", "boot"), help="for every point, whatever the seed says")
+    parser.add_argument("--variant", choices=point.VARIANTS, help="for every point, whatever the seed says")
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", default=os.environ.get("PATCHFLAG_SEED") or commit())
     parser.add_argument("--verbose", "-v", action="store_true")
@@ -97,6 +100,12 @@ class Suite:
                 result.add(f"{kind}:{stage.name}", stage.trace)
         return result
 
+    def prove(self):
+        """The judge finds fault where there is one."""
+        kind = self.args.init[0]
+        missed = prove(self.lab, kind, self.stages[kind]["patchit-finish"], self.before[kind])
+        return [f"the judge does not see: {name}" for name in missed]
+
     def attempt(self, where):
         """One point."""
         variant = self.args.variant or where.variant(self.args.seed)
@@ -123,7 +132,7 @@ def scene(host, outcome):
     """What a person wants to see of a violation."""
     shown = host.run("head -50 /etc/patchlog* /etc/patchflag /etc/patchdone; ls -la /etc/patch* /var/spool/patch/*; cat "
                      f"{site.WITNESS}; patchit --explain").stdout if host.is_on else ""
-    tail = "\n".join(point.trace(host).splitlines()[-5:])
+    tail = "\n".join(host.trace().splitlines()[-5:])
     return f"{shown}\n{tail}\n{outcome.journal.get('patchlog', '')}\n{str(host.log)[-1500:]}"
 
 

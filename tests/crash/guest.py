@@ -100,8 +100,9 @@ class CrashHost(Host):
         return self.lab.path(self.disk.root, path)
 
     def trace(self):
-        """What strace has said."""
-        return self.read(TRACE) if self.exists(TRACE) else ""
+        """What strace has said, whether the host is on or off."""
+        where = self.off_path(TRACE)
+        return where.read_text(errors="replace") if where.exists() else ""
 
     def tick(self, line, timeout=60):
         """Run a line of cron's."""
@@ -136,7 +137,7 @@ def options(*more, tree=False, follow=True):
     """The words of a plan."""
     from .trace import TRACED
     output = f"'|{KIT}/reap'" if tree else TRACE
-    return " ".join([*(["-f"] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={TRACED}",
+    return " ".join([*(["-f", "--seccomp-bpf"] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={TRACED}",
                      "-e", "signal=kill", *more])
 
 

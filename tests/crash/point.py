@@ -10,6 +10,7 @@ from . import guest
 from .stages import COMMANDS
 from .trace import KILLED
 
+VARIANTS = ("ticks", "boot", "off")
 FLAGS = ("patchflag", "patchlog", "patchdone")
 PATIENCE = 90
 # One turn of cron. The tick that orders a boot lives until the boot comes, so nobody waits for it.
@@ -40,8 +41,10 @@ class Point:
         return cls(kind, stage, "tree" if more == ["children"] else "tool", call, int(number))
 
     def variant(self, seed):
-        """What happens next, by seed: `ticks` go on, or the power goes and the host `boot`s."""
-        return random.Random(f"{seed}/{self}").choice(("ticks", "boot"))
+        """What happens next, by seed: `ticks` go on, or the power goes and the host `boot`s; or the administrator has seen
+        enough, and takes the order back.
+        """
+        return random.Random(f"{seed}/{self}").choice(VARIANTS)
 
 
 @dataclass
@@ -62,6 +65,8 @@ def run(host, point, variant):
         host.power_cut()
         host.remove(guest.QUIET)
         host.start()
+    elif variant == "off":
+        host.off_path("/etc/patchflag").unlink(missing_ok=True)
     outcome.rest = recover(host, point.kind)
     return outcome
 
@@ -74,7 +79,7 @@ def at_normal_level(host, point):
     boots = len(host.boots)
     host.tick(f"setsid {COMMANDS[point.stage]} >/dev/null 2>&1 </dev/null &")
     wait(lambda: is_over(host) or len(host.boots) > boots, 30)
-    landed = KILLED in trace(host)
+    landed = KILLED in host.trace()
     if host.is_on:
         host.off_path(guest.QUIET).unlink(missing_ok=True)
     return landed
@@ -82,7 +87,7 @@ def at_normal_level(host, point):
 
 def is_over(host):
     """The traced tool has begun and is gone."""
-    text = trace(host)
+    text = host.trace()
     return KILLED in text or "+++ exited" in text.rpartition("\n")[0].rpartition("\n")[2]
 
 
@@ -91,14 +96,8 @@ def in_maintenance(host, point):
     host.remove(guest.QUIET)
     host.write(guest.PLAN, guest.injection(point.mode, point.call, point.number))
     host.start()
-    wait(lambda: KILLED in trace(host) or len(host.boots) > 1, 30)
-    return KILLED in trace(host)
-
-
-def trace(host):
-    """What strace has said, whether the host is on or between two boots."""
-    where = host.off_path(guest.TRACE)
-    return where.read_text(errors="replace") if where.exists() else ""
+    wait(lambda: KILLED in host.trace() or len(host.boots) > 1, 30)
+    return KILLED in host.trace()
 
 
 def journals(host):

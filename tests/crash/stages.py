@@ -4,7 +4,7 @@ import datetime
 from dataclasses import dataclass, field
 
 from . import guest
-from .trace import points
+from .trace import KILLED, points
 
 # Each stage: what starts it. `patchit-maintenance` is started by init.
 COMMANDS = {
@@ -14,7 +14,15 @@ COMMANDS = {
     "patchit-maintenance": None,
     "patchit-finish": "patchit --finish",
     "patch-mail-deliver": "patch-mail deliver",
+    "patchit-called-off": "patchit --finish",
+    "patchit-interrupted": "patchit --finish",
+    "patchit-refused": "patchit --finish",
+    "grab-patch-fails": "grab-patch",
 }
+
+# Stages whose tick rightly ends with 1.
+FAIL = ("patchit-interrupted", "patchit-refused", "grab-patch-fails")
+OTHER_KEY = "untrusted comment: another key\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n"
 
 
 @dataclass
@@ -56,7 +64,8 @@ class Recorder:
             host.tick("setsid patchit >/dev/null 2>&1 </dev/null &")
             host.wait_up(3, 90)
             self.finish(host)
-        self.deliver()
+        for other_end in (self.deliver, self.called_off, self.interrupted, self.refused, self.fails):
+            other_end()
         return self.stages
 
     def begin(self, host, name):
@@ -73,7 +82,7 @@ class Recorder:
         self.begin(host, name)
         host.write(guest.PLAN, guest.options())
         done = host.tick(COMMANDS[name])
-        if done.returncode:
+        if done.returncode != (name in FAIL):
             raise RuntimeError(f"cannot record {name}: code {done.returncode}: {done.stderr}{done.stdout}{host.trace()[-3000:]}")
         self.end(name, host.trace())
         host.remove(guest.TRACE)
@@ -100,11 +109,53 @@ class Recorder:
         if host.exists("/etc/patchdone"):
             raise RuntimeError(f"the tick did not confirm the host: {host.tick('patchit --explain').stdout}")
 
+    def again(self, name):
+        """A new host whose disk is as it was when a stage began."""
+        host = self.lab.host(f"again-{self.kind}", self.kind, self.stages[name].layers)
+        host.write(guest.QUIET, "")
+        return host
+
     def deliver(self):
         """The same end with a relay that is closed for a while."""
-        with self.lab.host(f"deliver-{self.kind}", self.kind, self.stages["patchit-finish"].layers) as host:
+        with self.again("patchit-finish") as host:
             host.boot()
             host.write(f"{guest.MAILS}/closed", "")
             host.tick("patchit --finish; patch-mail retry --all")
             host.remove(f"{guest.MAILS}/closed")
             self.traced(host, "patch-mail-deliver")
+
+    def called_off(self):
+        """The administrator takes the order back when all is staged."""
+        with self.again("patchit-order") as host:
+            host.boot()
+            host.remove("/etc/patchflag")
+            self.traced(host, "patchit-called-off")
+
+    def interrupted(self):
+        """The power goes when the installation has just begun."""
+        with self.again("patchit-maintenance") as host:
+            known = self.stages["patchit-maintenance"].points
+            recorded = known.index(("tool", "fdatasync", 2))
+            host.remove(guest.QUIET)
+            host.write(guest.PLAN, guest.injection(*known[recorded + 1]))
+            host.start()
+            host.wait_for(lambda: KILLED in host.trace(), 30, "the kill")
+            host.power_cut()
+            host.remove(guest.TRACE)
+            host.write(guest.QUIET, "")
+            host.boot()
+            self.traced(host, "patchit-interrupted")
+
+    def refused(self):
+        """What the administrator asks of a patched host does not hold."""
+        with self.again("patchit-finish") as host:
+            host.write("/etc/patch/confirm.d/never", "#!/bin/sh\nexit 1\n", 0o755)
+            host.boot()
+            self.traced(host, "patchit-refused")
+
+    def fails(self):
+        """The cluster is signed by somebody else."""
+        with self.again("grab-patch") as host:
+            host.write("/etc/patch/patchflag.pub", OTHER_KEY)
+            host.boot()
+            self.traced(host, "grab-patch-fails")

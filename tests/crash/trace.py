@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 TRACED = ("open,openat,openat2,creat,write,writev,pwrite64,pwritev,rename,renameat,renameat2,unlink,unlinkat,link,linkat,"
           "symlink,symlinkat,mkdir,mkdirat,rmdir,mknod,mknodat,fsync,fdatasync,sync,syncfs,truncate,ftruncate,fallocate,chmod,"
           "fchmod,fchmodat,chown,fchown,lchown,fchownat,utimensat,setxattr,lsetxattr,fsetxattr,removexattr,copy_file_range,"
-          "sendfile,flock,kill,tgkill,reboot,mount,umount2,clone,clone3,fork,vfork,execve,wait4,waitid,exit_group,dup,dup2,dup3,"
-          "fcntl,close")
+          "sendfile,flock,kill,tgkill,reboot,mount,umount2,clone,clone3,fork,vfork,execve,wait4,waitid,exit_group")
 OPENS = {"open", "openat", "openat2"}
 WRITES = {"write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range"}
 ON_FILES = WRITES | {"ftruncate", "fallocate", "fsync", "fdatasync", "syncfs", "fchmod", "fchown", "fsetxattr", "flock"}
@@ -116,6 +115,6 @@ def points(text):
         # The first process to come to its Nth call is the one that is hit.
         if (call.name, call.number) not in seen:
             seen.add((call.name, call.number))
-            if call.pid != first and call.changes and call.name != "execve":
+            if call.pid != first and call.changes and call.name not in ("execve", "exit_group"):
                 found.append(("tree", call.name, call.number))
     return found
