@@ -1,0 +1,5 @@
+//! See `patch-stage(8)`.
+
+fn main() -> std::process::ExitCode {
+    patchflag::cmd::patch_stage::main()
+}

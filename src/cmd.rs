@@ -1,0 +1,15 @@
+//! One file a tool: arguments in, rooms joined, words out.
+
+mod chain;
+mod confirming;
+pub mod grab_patch;
+mod installing;
+mod letters;
+pub mod patch_mail;
+pub mod patch_stage;
+pub mod patch_status;
+pub mod patchit;
+pub mod place;
+pub mod pull_cluster;
+mod scene;
+mod walk;

@@ -1,0 +1,74 @@
+//! The first lines of every stage: start only if there is something to do, and only if nobody else works (rules 1 and 2).
+
+use std::path::PathBuf;
+
+use crate::boot::cmdline::Hatch;
+use crate::boot::{hatch, init};
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::mail::{self, Kind, Report};
+use crate::paths::Paths;
+use crate::sys::lockfile::{self, Lock};
+
+use super::walk::Site;
+
+/// Whether something stands under every one of these names. Nothing is read, resolved or opened for it: this is the whole cost of
+/// a tick with nothing to do.
+pub fn all_there(names: &[PathBuf]) -> bool {
+    names.iter().all(|name| name.symlink_metadata().is_ok())
+}
+
+/// Takes the host lock; `None` means that somebody works, which is no fault.
+///
+/// # Errors
+/// If the lock cannot be judged or opened.
+pub fn lock(paths: &Paths) -> Result<Option<Lock>> {
+    lockfile::try_take(&paths.host_lock())
+}
+
+/// Whether the kernel's command line tells us to keep our hands off this boot; says so if it does.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn hands_off(paths: &Paths) -> Result<bool> {
+    match hatch::read(paths)? {
+        Hatch::Closed => Ok(false),
+        Hatch::HandsOff(reason) => {
+            exit::note(format_args!("nothing is done in this boot: {reason}"));
+            Ok(true)
+        }
+    }
+}
+
+/// Takes a maintenance order back from init when nothing else can be done: a tool that cannot even decide must not leave the
+/// host to come up in the maintenance level again.
+pub fn undo_at_least(paths: &Paths) {
+    match init::open(paths).undo() {
+        Ok(true) => exit::warn("took the order of a maintenance boot back from init"),
+        Ok(false) => {}
+        Err(error) => exit::warn(error),
+    }
+}
+
+/// Bad configuration and an unfit flag change nothing and are told once a day (rule 5).
+pub fn tell_once_a_day(site: &Site, error: &Error) {
+    let now = site.clock.now();
+    let report = Report { cause: Some(error.to_string()), ..Report::new(Kind::Configuration, &site.host_name()) };
+    if let Err(why) = mail::post(site.paths, site.config, &report.message(now), now) {
+        exit::warn(why);
+    }
+}
+
+/// Sends what the tool has spooled, once its own work is on disk and the host lock is free. That a relay cannot be reached is
+/// no failure of the tool: `patch-mail deliver` tries again.
+pub fn deliver(site: &Site) {
+    if !site.paths.is_system() {
+        return;
+    }
+    if let Err(error) = mail::deliver_now(site.paths, site.config, site.clock.now()) {
+        exit::warn(error);
+    }
+}
+
+/// What a stage answers when somebody else works or there is nothing to do.
+pub const NOTHING: Result<Exit> = Ok(Exit::Done);

@@ -1,0 +1,132 @@
+//! `patch-stage(8)`: runs any command under the rules, so that it becomes a stage of the chain.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::flag::record::Draft;
+use crate::flag::run::Run;
+use crate::flag::state::State;
+use crate::paths::Paths;
+use crate::sys::process::{Ended, Finished, Job};
+use crate::sys::trusted::is_plain_name;
+
+use super::chain;
+use super::place::Place;
+use super::scene::Scene;
+use super::walk::{Site, Walk};
+
+/// How much of the command's output the journal remembers when it fails.
+const TAIL: usize = 40;
+
+const HELP: &str = "\
+Runs COMMAND once in a run, when the host is staged. Exit code 0 leaves the flags and records the stage as done; 69 and 75
+mean `not yet` and are passed through; anything else stops the chain: patchflag is lowered, the run fails, a mail is sent.
+COMMAND finds PATCHFLAG_RUN, PATCHFLAG_CLUSTER and PATCHFLAG_INSTALL_DIR in its environment.
+
+Example:  patch-stage db-dump -- /usr/local/sbin/dump-all";
+
+/// Run a command as a stage of the patch chain
+#[derive(Debug, Parser)]
+#[command(name = "patch-stage", version, after_help = HELP)]
+struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Say whether the command would be run; run nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// Name of the stage, as `after =` in section [patchit] calls it
+    name: String,
+    /// The command and its arguments
+    #[arg(last = true, required = true)]
+    command: Vec<OsString>,
+}
+
+/// Entry point of `patch-stage`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    exit::finish("patch-stage", || run(&args))
+}
+
+fn run(args: &Args) -> Result<Exit> {
+    if !is_plain_name(&args.name) {
+        return Err(Error::Usage(format!("{:?} is no name for a stage; use letters, digits and hyphens", args.name)));
+    }
+    let paths = args.place.paths()?;
+    if !chain::all_there(&[paths.flag(), paths.log()]) {
+        return chain::NOTHING;
+    }
+    let question = args.dry_run || args.place.is_only_a_question(&paths);
+    let Some(lock) = chain::lock(&paths)? else { return chain::NOTHING };
+    if chain::hands_off(&paths)? {
+        return chain::NOTHING;
+    }
+    let config = load(args, &paths)?;
+    let site = Site { paths: &paths, config: &config, clock: args.place.clock() };
+    let scene = Scene::look(&paths)?;
+    let Some(run) = scene.run.clone().filter(|run| is_due(&scene, run, &args.name)) else { return chain::NOTHING };
+    if question {
+        exit::out(format_args!("would run {}", args.command[0].display()));
+        return Ok(Exit::Done);
+    }
+    let ended = stage(args, &site, scene, &run);
+    drop(lock);
+    chain::deliver(&site);
+    ended
+}
+
+fn load(args: &Args, paths: &Paths) -> Result<Config> {
+    let default = Config::default();
+    let site = Site { paths, config: &default, clock: args.place.clock() };
+    args.place.config(paths).inspect_err(|error| chain::tell_once_a_day(&site, error))
+}
+
+/// A stage runs once in a run, between staging and the order of the boot.
+fn is_due(scene: &Scene, run: &Run, name: &str) -> bool {
+    scene.flag && run.state == Some(State::Staged) && !run.stages.contains(name)
+}
+
+fn stage(args: &Args, site: &Site, scene: Scene, run: &Run) -> Result<Exit> {
+    let mut walk = Walk::new(site, scene);
+    let finished = job(args, site.paths, run).run();
+    match finished {
+        Ok(finished) => {
+            exit::pass_on(&finished.output);
+            after(args, &mut walk, &finished)
+        }
+        Err(error) => walk.fail(&format!("stage {}: {error}", args.name)),
+    }
+}
+
+fn job(args: &Args, paths: &Paths, run: &Run) -> Job {
+    let fact = |key: &str| run.fact(key).unwrap_or_default().to_string();
+    Job::new(&args.command)
+        .inside(paths.root())
+        .env("PATCHFLAG_RUN", &run.id)
+        .env("PATCHFLAG_CLUSTER", fact("cluster"))
+        .env("PATCHFLAG_INSTALL_DIR", fact("install_dir"))
+}
+
+fn after(args: &Args, walk: &mut Walk, finished: &Finished) -> Result<Exit> {
+    match finished.ended {
+        Ended::Code(0) => {
+            walk.record(&Draft::stage_done(&args.name))?;
+            exit::note(format_args!("stage {} is done", args.name));
+            Ok(Exit::Done)
+        }
+        Ended::Code(69) => Ok(Exit::Unreachable),
+        Ended::Code(75) => Ok(Exit::NotYet),
+        _ => {
+            let text = finished.text();
+            let lines: Vec<&str> = text.lines().collect();
+            let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
+            walk.record(&Draft::note(&format!("stage {} failed", args.name)).field("tail", tail))?;
+            walk.fail(&format!("stage {} failed with {}", args.name, finished.reason()))
+        }
+    }
+}

@@ -1,0 +1,240 @@
+//! `patchit(8)`: looks at flags, journal and run level, and does what is due: order the maintenance boot, install there, come
+//! back, confirm.
+
+use std::process::ExitCode;
+
+use chrono::{DateTime, Local};
+use clap::{Parser, ValueEnum};
+
+use crate::boot::init::{self, Level, Trigger};
+use crate::config::{Config, Install};
+use crate::error::Result;
+use crate::exit::{self, Exit};
+use crate::flag::done::Reboot;
+use crate::flag::due;
+use crate::flag::order::Order;
+use crate::flag::state::State;
+use crate::flag::table::{self, Step};
+use crate::sys::clock::Moment;
+
+use super::chain;
+use super::place::Place;
+use super::scene::Scene;
+use super::walk::{Site, Walk};
+
+const HELP: &str = "\
+Started by cron every few minutes and by init at every boot. Does nothing without /etc/patchflag, /etc/patchlog or
+/etc/patchdone. `rm /etc/patchflag` calls a run off at any moment before the first change.
+
+Example:  patchit --explain          what would be done now, and why";
+
+/// Do what is due on a host that is being patched
+#[derive(Debug, Parser)]
+#[command(name = "patchit", version, after_help = HELP)]
+struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Do everything but order a boot or begin an installation
+    #[arg(long)]
+    finish: bool,
+    /// Say what would be done now, and why; change nothing
+    #[arg(short = 'n', long, visible_alias = "dry-run")]
+    explain: bool,
+    /// Install at once, at the normal level, instead of in a maintenance boot
+    #[arg(long, value_name = "WHERE")]
+    install: Option<Where>,
+    /// Leave the reboot after --install live to the program that called this one
+    #[arg(long, requires = "install")]
+    no_reboot: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Where {
+    /// At the normal level
+    Live,
+}
+
+/// Entry point of `patchit`.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = Args::parse();
+    exit::finish("patchit", || run(&args))
+}
+
+fn run(args: &Args) -> Result<Exit> {
+    let paths = args.place.paths()?;
+    let question = args.explain || args.place.is_only_a_question(&paths);
+    let names = [paths.flag(), paths.log(), paths.done()];
+    let ordered = || init::open(&paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
+    if !question && !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered() {
+        return chain::NOTHING;
+    }
+    let lock = if question { None } else { chain::lock(&paths)? };
+    if lock.is_none() && !question {
+        return chain::NOTHING;
+    }
+    if chain::hands_off(&paths)? {
+        return chain::NOTHING;
+    }
+    let default = Config::default();
+    let broken = Site { paths: &paths, config: &default, clock: args.place.clock() };
+    let config = args.place.config(&paths).inspect_err(|error| {
+        if !question {
+            chain::undo_at_least(&paths);
+            chain::tell_once_a_day(&broken, error);
+        }
+    })?;
+    let site = Site { paths: &paths, config: &config, clock: args.place.clock() };
+    if question {
+        return explain(args, &site);
+    }
+    let worked = work(args, &site).inspect_err(|error| {
+        chain::undo_at_least(&paths);
+        if matches!(error, crate::error::Error::Usage(_)) {
+            chain::tell_once_a_day(&site, error);
+        }
+    });
+    drop(lock);
+    chain::deliver(&site);
+    worked
+}
+
+/// What is to be done: steps, and why, or why not.
+enum Plan {
+    Steps { steps: Vec<Step>, because: Option<String>, begin: bool },
+    Nothing(String),
+}
+
+impl Plan {
+    fn steps(steps: Vec<Step>) -> Self {
+        Self::Steps { steps, because: None, begin: false }
+    }
+
+    fn failure(steps: Vec<Step>, cause: impl Into<String>) -> Self {
+        Self::Steps { steps, because: Some(cause.into()), begin: false }
+    }
+}
+
+fn work(args: &Args, site: &Site) -> Result<Exit> {
+    let mut last = Exit::Done;
+    // What lies behind a finished run (a new order, say) is due in the same tick. Each round changes the state or ends.
+    for _ in 0..4 {
+        let scene = Scene::look(site.paths)?;
+        let Plan::Steps { steps, because, begin } = plan(args, site, &scene)? else { break };
+        let who = if args.no_reboot { Reboot::Driver } else { Reboot::Ours };
+        let maintenance = scene.level == Level::Maintenance;
+        let mut walk = Walk::new(site, scene).rebooted_by(who);
+        if begin {
+            walk.begin()?;
+        }
+        if let Some(cause) = because {
+            walk.because(cause);
+        }
+        let exit = walk.take_all(steps)?;
+        last = if exit == Exit::Done { last } else { exit };
+        if walk.is_over() || maintenance {
+            break;
+        }
+    }
+    Ok(last)
+}
+
+/// Decides. Everything that is asked of the disk was asked by the scene.
+fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
+    let seen = scene.seen(true);
+    match &scene.level {
+        Level::Maintenance => Ok(at_maintenance(site, scene)),
+        Level::Other(level) if seen.trigger && !seen.flag => Ok(Plan::failure(vec![Step::Undo], level)),
+        Level::Other(level) => {
+            Ok(Plan::Nothing(format!("this is neither the normal level nor an ordered boot: {level}")))
+        }
+        Level::Normal(_) => at_normal(args, site, scene),
+    }
+}
+
+fn at_maintenance(site: &Site, scene: &Scene) -> Plan {
+    let seen = scene.seen(true);
+    if let (Some(State::Ordered), true, Some(run)) = (seen.log, seen.flag, &scene.run)
+        && let Err(why) = due::order_stands(run, &scene.boot, site.clock.now())
+    {
+        return Plan::failure(table::steps_stale_boot(seen), why);
+    }
+    Plan::steps(table::steps_boot(seen).unwrap_or_default())
+}
+
+fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
+    let (seen, now) = (scene.seen(true), site.clock.now());
+    if let Some(steps) = table::steps_finish(seen) {
+        let because = due::cause(seen.log, seen.flag).map(str::to_string);
+        let again = steps == [Step::Confirm] && !args.finish && scene.awaits_our_reboot();
+        let steps = if again { vec![Step::Reboot] } else { steps };
+        return Ok(Plan::Steps { steps, because, begin: false });
+    }
+    if let (Some(steps), Some(run)) = (table::steps_late(seen), &scene.run) {
+        let wait = site.config.patchit.boot_wait;
+        if due::is_late(run, wait, now) {
+            return Ok(Plan::failure(steps, "no boot followed the order in its time"));
+        }
+        return Ok(Plan::Nothing("the reboot was ordered and has not come yet".into()));
+    }
+    if !seen.flag {
+        return Ok(Plan::Nothing("no patchflag".into()));
+    }
+    let order = Order::read(&scene.etc)?.unwrap_or_default();
+    if order.is_over(now) {
+        return Ok(expired(scene));
+    }
+    if args.finish {
+        return Ok(Plan::Nothing("nothing to finish".into()));
+    }
+    Ok(match waits_for(site, scene, &order, now) {
+        Some(what) => Plan::Nothing(format!("the run waits for {what}")),
+        None => Plan::steps(begin_steps(args, site, scene)),
+    })
+}
+
+fn expired(scene: &Scene) -> Plan {
+    let seen = scene.seen(true);
+    let because = Some("not_after has passed".to_string());
+    match table::steps_expire(seen) {
+        Some(steps) => Plan::Steps { steps, because, begin: false },
+        None if seen.log.is_none() && !seen.done => {
+            // Never fetched. The run gets a journal all the same, for it ends with a mail like any other.
+            let fetching = table::Seen { log: Some(State::Fetching), ..seen };
+            let steps = table::steps_expire(fetching).unwrap_or_default();
+            Plan::Steps { steps: [vec![Step::Log(State::Fetching)], steps].concat(), because, begin: true }
+        }
+        None => Plan::Nothing("not_after has passed, and the run is on its way".into()),
+    }
+}
+
+/// Why the staged run is not begun now, if it is not.
+fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<String> {
+    let run = scene.run.as_ref()?;
+    let local = DateTime::<Local>::from(now).time();
+    due::waits_for(&site.config.patchit, run, order, now, local)
+}
+
+fn begin_steps(args: &Args, site: &Site, scene: &Scene) -> Vec<Step> {
+    let seen = scene.seen(true);
+    let live = args.install.is_some() || site.config.patchit.install == Install::Live;
+    let steps = if live { table::steps_live(seen) } else { table::steps_order(seen) };
+    steps.unwrap_or_default()
+}
+
+fn explain(args: &Args, site: &Site) -> Result<Exit> {
+    let scene = Scene::look(site.paths)?;
+    exit::out(super::patch_status::sentence(&scene, site.clock.now()));
+    match plan(args, site, &scene)? {
+        Plan::Nothing(reason) => exit::out(format_args!("nothing is due: {reason}")),
+        Plan::Steps { steps, because, .. } => {
+            if let Some(cause) = because {
+                exit::out(format_args!("because: {cause}"));
+            }
+            for step in steps {
+                exit::out(format_args!("would {step}"));
+            }
+        }
+    }
+    Ok(Exit::Done)
+}

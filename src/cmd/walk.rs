@@ -1,0 +1,394 @@
+//! Takes the steps that the table says are due, one by one, each on disk before the next.
+//!
+//! Called with the host lock held. A step that can't be recorded is not taken: the error ends the walk, the state on disk says
+//! where it was, and the next start goes on from there.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::boot::init::Level;
+use crate::boot::kernel::Kernel;
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::flag::dated;
+use crate::flag::done::{Done, Reboot};
+use crate::flag::journal::{self, Journal};
+use crate::flag::record::Draft;
+use crate::flag::run::Run;
+use crate::flag::state::{State, Verdict};
+use crate::flag::table::{self, Letter, Step};
+use crate::host;
+use crate::paths::{self, Paths};
+use crate::sys::clock::Clock;
+use crate::sys::replace;
+
+use super::confirming::{self, Finding};
+use super::installing;
+use super::letters;
+use super::scene::Scene;
+
+/// Where, by which configuration and by which clock a tool works.
+pub struct Site<'a> {
+    /// Where.
+    pub paths: &'a Paths,
+    /// By which configuration.
+    pub config: &'a Config,
+    /// By which clock.
+    pub clock: Clock,
+}
+
+impl Site<'_> {
+    /// The host's name, for mails: one that cannot be told must not keep a mail from being sent.
+    pub fn host_name(&self) -> String {
+        host::name(self.paths, self.config.host.name.as_deref()).unwrap_or_else(|_| "unnamed-host".into())
+    }
+}
+
+/// A tool on its way through the table.
+pub struct Walk<'a> {
+    pub(super) site: &'a Site<'a>,
+    pub(super) scene: Scene,
+    reboot: Reboot,
+    journal: Option<Journal>,
+    log: String,
+    cause: Option<String>,
+    exit: Exit,
+    over: bool,
+}
+
+/// What a step leaves behind.
+enum Turn {
+    /// The next one.
+    On,
+    /// Other steps instead of those that were left.
+    Instead(Vec<Step>),
+    /// Not yet: of those that were left only a reboot out of the maintenance level.
+    Wait(String),
+}
+
+impl<'a> Walk<'a> {
+    /// Sets out from a scene.
+    pub fn new(site: &'a Site<'a>, scene: Scene) -> Self {
+        let log = match (&scene.run, &scene.done) {
+            (None, Some(done)) => done.log.clone(),
+            _ => paths::LOG.to_string(),
+        };
+        Self { site, scene, reboot: Reboot::Ours, journal: None, log, cause: None, exit: Exit::Done, over: false }
+    }
+
+    /// Who reboots after an installation at the normal level.
+    #[must_use]
+    pub fn rebooted_by(mut self, who: Reboot) -> Self {
+        self.reboot = who;
+        self
+    }
+
+    /// Begins the journal of a new run, or goes on with the one that is there.
+    ///
+    /// # Errors
+    /// If there is no room for it.
+    pub fn begin(&mut self) -> Result<()> {
+        if self.scene.run.is_none() {
+            let id = journal::new_run_id(self.site.clock.now());
+            self.journal = Some(Journal::begin(&self.scene.etc, paths::LOG, &id)?);
+            self.log = paths::LOG.to_string();
+        }
+        Ok(())
+    }
+
+    /// Adds a record to the journal.
+    ///
+    /// # Errors
+    /// If it cannot be written; what it announces must not be done then.
+    pub fn record(&mut self, draft: &Draft) -> Result<()> {
+        let now = self.site.clock.now();
+        if self.journal.is_none() {
+            let run = self.run()?.ok_or_else(|| Error::failed("read", &self.log, "it is gone"))?;
+            self.journal = Some(Journal::resume(&self.scene.etc, &self.log, &run.id)?);
+        }
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.add(now, draft))
+    }
+
+    /// The run as its journal tells it now.
+    ///
+    /// # Errors
+    /// If the journal cannot be read.
+    pub fn run(&self) -> Result<Option<Run>> {
+        journal::run(&self.scene.etc, &self.log)
+    }
+
+    /// The failure of the chain (rule 4).
+    ///
+    /// # Errors
+    /// As [`Walk::take_all`].
+    pub fn fail(&mut self, cause: &str) -> Result<Exit> {
+        exit::warn(cause);
+        self.cause = Some(cause.to_string());
+        self.take_all(table::steps_fail())
+    }
+
+    /// Says why the next failure is one.
+    pub fn because(&mut self, cause: impl Into<String>) {
+        self.cause = Some(cause.into());
+    }
+
+    /// Whether nothing more may be decided in this tick: the host goes down, or something is waited for.
+    pub fn is_over(&self) -> bool {
+        self.over
+    }
+
+    /// Takes steps until none is left, and says how that ended for the tool.
+    ///
+    /// # Errors
+    /// If a step could not be taken. What is on disk then is a state of the table.
+    pub fn take_all(&mut self, steps: Vec<Step>) -> Result<Exit> {
+        let mut left = VecDeque::from(steps);
+        while let Some(step) = left.pop_front() {
+            match self.take(step)? {
+                Turn::On => {}
+                Turn::Instead(steps) => left = VecDeque::from(steps),
+                Turn::Wait(reason) => {
+                    exit::note(reason);
+                    self.over = true;
+                    left.retain(|step| *step == Step::Reboot);
+                }
+            }
+        }
+        Ok(self.exit)
+    }
+
+    fn take(&mut self, step: Step) -> Result<Turn> {
+        match step {
+            Step::Log(state) => self.log(state)?,
+            Step::Undo => self.undo()?,
+            Step::Trigger => self.scene.init.order()?,
+            Step::Reboot => return self.leave(),
+            // No lock is configured in this version, so there is none to take and none to release.
+            Step::Lock | Step::Unlock => {}
+            Step::Lower => {
+                self.lower()?;
+            }
+            Step::LowerOrCallOff => return self.lower_or_call_off(),
+            Step::Install => return self.install(),
+            Step::Confirm => return self.confirm(),
+            Step::RaiseDone => self.raise_done()?,
+            Step::LowerDone => self.lower_done()?,
+            Step::Mail(letter) => self.mail(letter)?,
+            Step::Date => self.date()?,
+        }
+        Ok(Turn::On)
+    }
+
+    fn log(&mut self, state: State) -> Result<()> {
+        let draft = match state {
+            State::Ordered => {
+                let services = self.scene.init.services()?;
+                Draft::state(state)
+                    .field("boot", &self.scene.boot)
+                    .field("level", self.scene.init.normal_level()?)
+                    .field("kernel", Kernel::current(self.site.paths)?.to_string())
+                    .field("services", services.to_string())
+            }
+            State::Starting => Draft::state(state).field("installed_in", &self.scene.boot),
+            State::Failing | State::Expiring => {
+                self.exit = Exit::Failed;
+                Draft::state(state).maybe("cause", self.cause.as_deref())
+            }
+            _ => Draft::state(state),
+        };
+        if matches!(state, State::Expiring) {
+            self.exit = Exit::Done;
+        }
+        exit::note(format_args!("state={state}{}", self.because_words(state)));
+        self.record(&draft)
+    }
+
+    fn because_words(&self, state: State) -> String {
+        let told = matches!(state, State::Failing | State::Expiring);
+        self.cause.as_ref().filter(|_| told).map(|cause| format!(": {cause}")).unwrap_or_default()
+    }
+
+    fn undo(&mut self) -> Result<()> {
+        if self.scene.init.undo()? {
+            exit::note("took the order of a maintenance boot back from init");
+        }
+        Ok(())
+    }
+
+    /// Lowers the flag; `false` means that there was none. A directory under its name was never an order, and is left to people.
+    fn lower(&mut self) -> Result<bool> {
+        match self.scene.etc.remove(paths::FLAG) {
+            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::IsADirectory => Ok(false),
+            other => other,
+        }
+    }
+
+    fn lower_or_call_off(&mut self) -> Result<Turn> {
+        if self.lower()? {
+            return Ok(Turn::On);
+        }
+        let mut steps = table::steps_called_off();
+        if self.in_maintenance() {
+            steps.push(Step::Reboot);
+        }
+        Ok(Turn::Instead(steps))
+    }
+
+    fn in_maintenance(&self) -> bool {
+        self.scene.level == Level::Maintenance
+    }
+
+    fn install(&mut self) -> Result<Turn> {
+        let run = self.run()?.ok_or_else(|| Error::failed("read", &self.log, "it is gone"))?;
+        let report = installing::install(self.site, &run);
+        let end = match report {
+            Ok(report) => {
+                self.record(&report.draft())?;
+                report.verdict()
+            }
+            Err(error) => Err(error.to_string()),
+        };
+        installing::give_room_back(self.site, &self.scene.etc);
+        match end {
+            Ok(()) => Ok(Turn::On),
+            Err(cause) => {
+                self.because(cause);
+                let mut steps = table::steps_fail();
+                if self.in_maintenance() {
+                    steps.push(Step::Reboot);
+                }
+                Ok(Turn::Instead(steps))
+            }
+        }
+    }
+
+    fn confirm(&mut self) -> Result<Turn> {
+        let Some(done) = self.scene.done.clone() else { return Ok(Turn::On) };
+        let verdict = match confirming::look(self.site, &self.scene, &done)? {
+            Finding::Wait(reason) => return Ok(Turn::Wait(reason)),
+            Finding::Works => Verdict::Ok,
+            Finding::Broken(cause) => {
+                exit::warn(format_args!("not confirmed: {cause}"));
+                self.because(cause);
+                self.exit = Exit::Failed;
+                Verdict::Bad
+            }
+        };
+        self.record(&Draft::verdict(verdict).field("back_in", &self.scene.boot).maybe("cause", self.cause.as_deref()))?;
+        Ok(Turn::Instead(table::steps_verdict(verdict)))
+    }
+
+    fn raise_done(&mut self) -> Result<()> {
+        let Some(run) = self.run()? else { return Ok(()) };
+        if self.scene.done.as_ref().is_some_and(|done| done.run == run.id) {
+            return Ok(());
+        }
+        let fact = |key: &str| run.fact(key).unwrap_or_default().to_string();
+        let done = Done {
+            run: run.id.clone(),
+            cluster: fact("cluster"),
+            boot: fact("installed_in"),
+            level: fact("level"),
+            log: dated::free(&self.scene.etc, run.started)?,
+            reboot: self.reboot,
+            grants: Vec::new(),
+        };
+        done.raise(&self.scene.etc)?;
+        self.scene.done = Some(done);
+        Ok(())
+    }
+
+    fn lower_done(&mut self) -> Result<()> {
+        let run = self.run()?;
+        let bad = run.as_ref().and_then(|run| run.verdict) == Some(Verdict::Bad);
+        if bad {
+            replace::symlink(&self.scene.etc, paths::FAILED, &self.log)?;
+        } else {
+            self.scene.etc.remove(paths::FAILED)?;
+        }
+        self.scene.etc.remove(paths::DONE)?;
+        if let (true, Some(run)) = (bad, &run) {
+            letters::run_failure_hooks(self.site, run, &self.log);
+        }
+        Ok(())
+    }
+
+    fn mail(&mut self, letter: Letter) -> Result<()> {
+        if letter == Letter::Interrupted {
+            self.repair()?;
+        }
+        if let Some(run) = self.run()? {
+            letters::post(self.site, &self.scene, &run, letter, &self.log)?;
+        }
+        Ok(())
+    }
+
+    /// What a cut in the middle of the installation left is set right as far as the package manager can, and told.
+    fn repair(&mut self) -> Result<()> {
+        let Some(run) = self.run()? else { return Ok(()) };
+        if run.fact("repaired").is_none() {
+            let words = installing::repair(self.site, &run);
+            self.record(&Draft::note("the installation was interrupted").field("repaired", words))?;
+        }
+        self.exit = Exit::Failed;
+        Ok(())
+    }
+
+    fn date(&mut self) -> Result<()> {
+        let Some(run) = self.run()? else { return Ok(()) };
+        let wanted = self.scene.done.as_ref().filter(|done| done.run == run.id).cloned();
+        let name = dated::date(&self.scene.etc, run.started, wanted.as_ref().map(|done| done.log.as_str()))?;
+        self.journal = None;
+        self.log.clone_from(&name);
+        if let Some(done) = wanted.filter(|done| done.log != name) {
+            Done { log: name.clone(), ..done }.raise(&self.scene.etc)?;
+        }
+        if run.state == Some(State::Failed) {
+            replace::symlink(&self.scene.etc, paths::FAILED, &name)?;
+            letters::run_failure_hooks(self.site, &run, &name);
+        }
+        if run.state != Some(State::Installed) {
+            installing::give_room_back(self.site, &self.scene.etc);
+        }
+        Ok(())
+    }
+
+    /// Reboots. In a maintenance boot init follows at once; at the normal level we hold the host lock until it has, so that no
+    /// other tick takes the order for one that was not followed.
+    fn leave(&mut self) -> Result<Turn> {
+        self.over = true;
+        if self.reboot == Reboot::Driver && !self.in_maintenance() {
+            return Ok(Turn::On);
+        }
+        if !self.site.paths.is_system() {
+            exit::out("would reboot now");
+            return Ok(Turn::On);
+        }
+        let asked = self.scene.init.reboot();
+        if self.in_maintenance() {
+            return asked.map(|()| Turn::On);
+        }
+        let cause = match asked {
+            Ok(()) => {
+                wait_for_the_end(self.site.config.patchit.boot_wait);
+                "init was told to reboot and did not; the shutdown hangs".to_string()
+            }
+            Err(error) => error.to_string(),
+        };
+        if self.run()?.and_then(|run| run.state) == Some(State::Ordered) {
+            self.because(cause);
+            let fail = table::steps_fail();
+            return Ok(Turn::Instead([vec![Step::Undo], fail].concat()));
+        }
+        Err(Error::failed("reboot", "the host", cause))
+    }
+}
+
+/// Sleeps until init ends us, or the time is over.
+fn wait_for_the_end(time: Duration) {
+    let end = Instant::now() + time;
+    while Instant::now() < end {
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}

@@ -1,0 +1,146 @@
+//! Exit codes, and the way words leave a tool.
+//!
+//! One table for all tools (DESIGN 3): scripts branch on these numbers, so they never change. Results go to standard
+//! output by [`out`]; everything else goes to standard error and syslog by [`note`] and [`warn`]. A closed pipe is not an error:
+//! who has read enough has read enough.
+
+use std::fmt::Display;
+use std::io::{IsTerminal, Write};
+use std::process::ExitCode;
+use std::sync::{Mutex, OnceLock};
+
+use crate::error::{Error, Result};
+
+/// What a tool says to the program that started it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: done, or rightly nothing to do.
+    Done,
+    /// 1: failed.
+    Failed,
+    /// 2: wrong usage or configuration; nothing was changed.
+    Usage,
+    /// 69 (`EX_UNAVAILABLE` of sysexits.h): the service it needs cannot be reached.
+    Unreachable,
+    /// 75 (`EX_TEMPFAIL`): the lock is held elsewhere, try later.
+    NotYet,
+    /// A command's own code, passed through.
+    Code(u8),
+}
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failed => 1,
+            Self::Usage => 2,
+            Self::Unreachable => 69,
+            Self::NotYet => 75,
+            Self::Code(code) => code,
+        }
+    }
+}
+
+impl From<&Error> for Exit {
+    fn from(error: &Error) -> Self {
+        match error {
+            Error::Io { .. } | Error::Failed { .. } | Error::Refused { .. } => Self::Failed,
+            Error::Usage(_) => Self::Usage,
+            Error::Unreachable { .. } => Self::Unreachable,
+            Error::Busy(_) => Self::NotYet,
+        }
+    }
+}
+
+/// Runs the body of a tool: pins the umask (cron's may be 077, and flags must be readable), prints an error once, as
+/// `tool: words`, and turns it into the exit code.
+pub fn finish(tool: &'static str, body: impl FnOnce() -> Result<Exit>) -> ExitCode {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
+    name(tool);
+    let exit = body().unwrap_or_else(|error| {
+        warn(&error);
+        Exit::from(&error)
+    });
+    ExitCode::from(exit.code())
+}
+
+static TOOL: OnceLock<&'static str> = OnceLock::new();
+static SYSLOG: Mutex<Option<Syslog>> = Mutex::new(None);
+static QUIET_SYSLOG: OnceLock<()> = OnceLock::new();
+
+/// Sets the name before every message. The first call counts.
+pub fn name(tool: &'static str) {
+    let _ = TOOL.set(tool);
+}
+
+/// The name of the running tool.
+pub fn tool() -> &'static str {
+    TOOL.get().copied().unwrap_or("patchflag")
+}
+
+/// Keeps this process away from syslog: it works on another root, whose log is not this machine's.
+pub fn without_syslog() {
+    let _ = QUIET_SYSLOG.set(());
+}
+
+/// A result: one line on standard output.
+pub fn out(line: impl Display) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
+}
+
+/// What a child said, passed on to standard output as it is.
+pub fn pass_on(bytes: &[u8]) {
+    let _ = std::io::stdout().lock().write_all(bytes);
+}
+
+/// A decision: one line to syslog, and to standard error where a person looks at it (cron would make a mail of it).
+pub fn note(line: impl Display) {
+    if std::io::stderr().is_terminal() {
+        let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
+    }
+    to_syslog(|log, text| log.info(text), &line.to_string());
+}
+
+/// Something is wrong: one line on standard error and to syslog.
+pub fn warn(line: impl Display) {
+    let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
+    to_syslog(|log, text| log.err(text), &line.to_string());
+}
+
+type Syslog = syslog::Logger<syslog::LoggerBackend, syslog::Formatter3164>;
+
+/// Opened at the first line, not at the start: a tick with nothing to do never comes here. A host without a syslog
+/// (a maintenance level, a container) is no fault.
+fn to_syslog(send: impl FnOnce(&mut Syslog, &str) -> syslog::Result<()>, text: &str) {
+    if QUIET_SYSLOG.get().is_some() {
+        return;
+    }
+    let Ok(mut slot) = SYSLOG.lock() else { return };
+    if slot.is_none() {
+        let formatter = syslog::Formatter3164 {
+            facility: syslog::Facility::LOG_CRON,
+            hostname: None,
+            process: tool().into(),
+            pid: std::process::id(),
+        };
+        *slot = syslog::unix(formatter).ok();
+    }
+    if let Some(log) = slot.as_mut() {
+        let _ = send(log, text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_error_has_the_code_of_the_published_table() {
+        assert_eq!(Exit::from(&Error::Usage(String::new())).code(), 2);
+        assert_eq!(Exit::from(&Error::failed("x", "y", "z")).code(), 1);
+        assert_eq!(Exit::from(&Error::refused("x", "z")).code(), 1);
+        assert_eq!(Exit::from(&Error::Unreachable { service: "s".into(), reason: "r".into() }).code(), 69);
+        assert_eq!(Exit::from(&Error::Busy("held".into())).code(), 75);
+    }
+}

@@ -1,0 +1,169 @@
+//! What a journal says of its run, read once from first to last line. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::record::Record;
+use super::state::{State, Verdict};
+use crate::sys::clock::Moment;
+
+/// A run, as its journal tells it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Its name: the one of the first record.
+    pub id: String,
+    /// The time of the first record; the dated name comes from it.
+    pub started: Moment,
+    /// The time of the last record of this run.
+    pub last: Moment,
+    /// The last state.
+    pub state: Option<State>,
+    /// Every state with its time, in the order of the journal.
+    pub history: Vec<(State, Moment)>,
+    /// The last verdict, in a dated log.
+    pub verdict: Option<Verdict>,
+    /// Stages that are done.
+    pub stages: BTreeSet<String>,
+    /// How many times in a row a service could not be reached.
+    pub unreachable: u32,
+    strange: Option<String>,
+    facts: BTreeMap<String, String>,
+}
+
+impl Run {
+    /// Reads a journal; `None` if it holds no record at all. Lines that are no records are passed over, records of another run
+    /// too: a journal belongs to the run that began it.
+    pub fn read(text: &str) -> Option<Self> {
+        let mut records = text.lines().filter_map(Record::parse);
+        let first = records.next()?;
+        let mut run = Self {
+            id: first.get("run")?.to_string(),
+            started: first.time()?,
+            last: first.time()?,
+            state: None,
+            history: Vec::new(),
+            verdict: None,
+            stages: BTreeSet::new(),
+            unreachable: 0,
+            strange: None,
+            facts: BTreeMap::new(),
+        };
+        run.add(&first);
+        for record in records {
+            if record.get("run") == Some(run.id.as_str()) {
+                run.add(&record);
+            }
+        }
+        Some(run)
+    }
+
+    fn add(&mut self, record: &Record) {
+        if let Some(time) = record.time() {
+            self.last = time;
+            if let Some(state) = record.state() {
+                self.state = Some(state);
+                self.history.push((state, time));
+            }
+        }
+        self.strange = self.strange.take().or_else(|| record.strange_state().map(str::to_string));
+        self.verdict = record.verdict().or(self.verdict);
+        if let Some(stage) = record.stage_done() {
+            self.stages.insert(stage.to_string());
+        }
+        self.unreachable = if record.get("unreachable").is_some() { self.unreachable + 1 } else { 0 };
+        for (key, value) in record.pairs() {
+            self.facts.insert(key.to_string(), value.to_string());
+        }
+    }
+
+    /// The last value that any record gave a key.
+    pub fn fact(&self, key: &str) -> Option<&str> {
+        self.facts.get(key).map(String::as_str)
+    }
+
+    /// The last state, or why nothing can be decided by this journal.
+    ///
+    /// # Errors
+    /// The reason, with a remedy.
+    pub fn known_state(&self) -> Result<State, String> {
+        match (&self.strange, self.state) {
+            (Some(word), _) => Err(format!("state={word} is not known to this version; use the version that wrote it")),
+            (None, Some(state)) => Ok(state),
+            (None, None) => Err("no record in it has a state; move it away if patchflag did not write it".into()),
+        }
+    }
+
+    /// When the run last entered a state.
+    pub fn entered(&self, state: State) -> Option<Moment> {
+        self.history.iter().rev().find(|(s, _)| *s == state).map(|(_, time)| *time)
+    }
+
+    /// Whether the run ever was in a state.
+    pub fn was(&self, state: State) -> bool {
+        self.entered(state).is_some()
+    }
+
+    /// The stages of a list that are not done yet, in its order.
+    pub fn missing<'a>(&self, wanted: &'a [String]) -> Vec<&'a str> {
+        wanted.iter().map(String::as_str).filter(|name| !self.stages.contains(*name)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::record::Draft;
+    use super::*;
+    use crate::sys::clock;
+
+    fn journal(drafts: &[Draft]) -> String {
+        let time = clock::parse("2026-11-21T02:00:07Z").unwrap();
+        drafts.iter().map(|d| d.line(time, "t", 1, "R1") + "\n").collect()
+    }
+
+    #[test]
+    fn the_last_state_decides_and_facts_are_remembered() {
+        let text = journal(&[
+            Draft::state(State::Fetching),
+            Draft::state(State::Staged).field("install_dir", "/a"),
+            Draft::stage_done("mirror"),
+            Draft::state(State::Ordered).field("boot", "b/1"),
+        ]);
+        let run = Run::read(&text).unwrap();
+        assert_eq!(run.state, Some(State::Ordered));
+        assert_eq!((run.fact("install_dir"), run.fact("boot")), (Some("/a"), Some("b/1")));
+        assert!(run.missing(&["mirror".into(), "db".into()]) == ["db"]);
+    }
+
+    #[test]
+    fn a_torn_last_line_does_not_count() {
+        let mut text = journal(&[Draft::state(State::Fetching), Draft::state(State::Staged)]);
+        text.truncate(text.len() - 5);
+        assert_eq!(Run::read(&text).unwrap().state, Some(State::Fetching));
+    }
+
+    #[test]
+    fn a_record_of_another_run_is_passed_over() {
+        let mut text = journal(&[Draft::state(State::Fetching)]);
+        let time = clock::parse("2026-11-21T02:00:07Z").unwrap();
+        text += &Draft::state(State::Installed).line(time, "t", 1, "R2");
+        assert_eq!(Run::read(&text).unwrap().state, Some(State::Fetching));
+    }
+
+    #[test]
+    fn a_state_of_a_newer_version_is_not_guessed_at() {
+        let text = journal(&[Draft::state(State::Staged), Draft::default().field("state", "verifying")]);
+        assert!(Run::read(&text).unwrap().known_state().unwrap_err().contains("state=verifying"));
+    }
+
+    #[test]
+    fn an_empty_journal_is_no_run() {
+        assert_eq!(Run::read(""), None);
+        assert_eq!(Run::read("scribble\n\0\0\0"), None);
+    }
+
+    #[test]
+    fn only_misses_in_a_row_count_as_unreachable() {
+        let miss = || Draft::note("no route").field("unreachable", "server");
+        let text = journal(&[miss(), Draft::state(State::Fetching), miss(), miss()]);
+        assert_eq!(Run::read(&text).unwrap().unreachable, 2);
+    }
+}

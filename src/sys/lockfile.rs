@@ -1,0 +1,56 @@
+//! The host lock: one tool at a time works on the flags.
+//!
+//! flock(2) has no stale state: it falls when its holder dies, however it dies. The file is only ever locked, never
+//! renamed over, never removed, for two processes could then lock two files.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::Path;
+
+use nix::fcntl::{Flock, FlockArg, OFlag, openat};
+use nix::sys::stat::Mode;
+
+use super::{dir::Dir, trusted};
+use crate::error::{Error, Result};
+
+/// Held as long as it lives.
+#[derive(Debug)]
+pub struct Lock {
+    _file: Flock<File>,
+}
+
+/// Takes the lock at `path`; `None` if somebody else works. The directory is made if it is missing.
+///
+/// # Errors
+/// [`Error::Io`], [`Error::Refused`] if others could exchange the file.
+pub fn try_take(path: &Path) -> Result<Option<Lock>> {
+    let (above, name) = trusted::split(path)?;
+    let dir = Dir::create(above, 0o755)?;
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+    let fd = openat(&dir.fd, name, flags, Mode::from_bits_truncate(0o600)).map_err(Error::io("open", path))?;
+    match Flock::lock(File::from(fd), FlockArg::LockExclusiveNonblock) {
+        Ok(mut file) => {
+            // For people who look who works; nothing reads it.
+            let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
+            Ok(Some(Lock { _file: file }))
+        }
+        Err((_, nix::Error::EWOULDBLOCK)) => Ok(None),
+        Err((_, why)) => Err(Error::io("lock", path)(why)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_cannot_hold_it_and_it_falls_with_its_holder() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("run/lock");
+        let first = try_take(&path).unwrap();
+        assert!(first.is_some());
+        assert!(try_take(&path).unwrap().is_none());
+        drop(first);
+        assert!(try_take(&path).unwrap().is_some());
+    }
+}
