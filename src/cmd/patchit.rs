@@ -7,6 +7,7 @@ use chrono::{DateTime, Local};
 use clap::{Parser, ValueEnum};
 
 use crate::boot::init::{self, Level, Trigger};
+use crate::cluster::install::policy;
 use crate::config::{Config, Install};
 use crate::error::Result;
 use crate::exit::{self, Exit};
@@ -120,6 +121,10 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
     // What lies behind a finished run (a new order, say) is due in the same tick. Each round changes the state or ends.
     for _ in 0..4 {
         let scene = Scene::look(site.paths)?;
+        if scene.state()? != Some(State::Installing) {
+            // Left by an installation that was killed; one that was only just cut short is repaired under it.
+            policy::undo(site.paths)?;
+        }
         let Plan::Steps { steps, because, begin } = plan(args, site, &scene)? else { break };
         let who = if args.no_reboot { Reboot::Driver } else { Reboot::Ours };
         let maintenance = scene.level == Level::Maintenance;
