@@ -124,7 +124,7 @@ class Machine:
 
         Returns (pages kept, pages lost) of those in doubt.
         """
-        self._ask("qemu-io", f"qemu-io -d vda \"write -P 77 {self.disk.mark} 512\"")
+        self._mark()
         self._end_qemu()
         return self.disk.lose(random.Random(seed))
 
@@ -221,7 +221,11 @@ class Machine:
     write = Host.write
     symlink = Host.symlink
     remove = Host.remove
-    chroot = Host.chroot
+
+    def chroot(self, *argv, timeout=300):
+        """Run a command in the root without its init, with no network; the machine must be off."""
+        self.path("/")
+        return Host.chroot(self, *argv, timeout=timeout)
 
     def install_tree(self, folder):
         """Copy what `make install DESTDIR=folder` made into the root; the machine must be off."""
@@ -286,17 +290,17 @@ class Machine:
             said = self.lab.path(self.home, "qemu.log").read_text(errors="replace")[-500:] if self.process else "never started"
             raise LabError(f"{self.name} is off: {said}{self._console_tail()}")
 
-    def _ask(self, what, line):
-        """A command of qemu's monitor, by QMP: the answer must be in before we go on."""
+    def _mark(self):
+        """Write the mark, by qemu's monitor; what was under way then is let through, so that the log has no hole before it."""
+        write = f"qemu-io -d /machine/peripheral/vda/virtio-backend \"write -P 77 {self.disk.mark} 512\""
         with self._control.makefile("rw") as wire:
             wire.readline()
-            for request in ({"execute": "qmp_capabilities"},
-                            {"execute": "human-monitor-command", "arguments": {"command-line": line}}):
-                wire.write(json.dumps(request) + "\n")
+            for name, arguments in (("qmp_capabilities", {}), ("human-monitor-command", {"command-line": write}), ("stop", {})):
+                wire.write(json.dumps({"execute": name, "arguments": arguments}) + "\n")
                 wire.flush()
-                answer = next(answer for answer in map(json.loads, wire) if "event" not in answer)
-        if "error" in answer or "failed" in str(answer["return"]):
-            raise LabError(f"cannot ask qemu for {what}: {answer}")
+                answer = next((answer for answer in map(json.loads, wire) if "event" not in answer), {"error": "qemu is gone"})
+                if "error" in answer or answer["return"]:
+                    raise LabError(f"cannot mark the moment on the disk of {self.name}: {answer}")
 
     def _end_qemu(self):
         if self.process is None:
