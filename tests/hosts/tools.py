@@ -17,6 +17,7 @@ PACKAGES = {
     "mke2fs": "e2fsprogs",
     "mount": "mount",
     "nsenter": "util-linux",
+    "openssl": "openssl",
     "systemd-nspawn": "systemd-container",
     "tar": "tar",
     "unshare": "util-linux",
