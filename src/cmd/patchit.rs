@@ -148,7 +148,10 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
 fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     let seen = scene.seen(true);
     match &scene.level {
-        Level::Maintenance => Ok(at_maintenance(site, scene)),
+        Level::Maintenance => match &scene.trigger {
+            Trigger::Foreign(what) => Ok(Plan::Nothing(format!("this is another updater's boot: {what}"))),
+            Trigger::Up | Trigger::Down => Ok(at_maintenance(site, scene)),
+        },
         Level::Other(level) if seen.trigger && !seen.flag => Ok(Plan::failure(vec![Step::Undo], level)),
         Level::Other(level) => {
             Ok(Plan::Nothing(format!("this is neither the normal level nor an ordered boot: {level}")))
