@@ -28,7 +28,7 @@ check: ground lint unit hosts chain crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
 NEEDED := apt-utils binutils busybox-static debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
-          openssl python3 python3-venv shellcheck strace systemd-container xz-utils zstd
+          openssl python3 python3-venv shellcheck strace systemd-container time xz-utils zstd
 tools:
 	@missing=""; for p in $(NEEDED); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "tools: installing$$missing"; apt-get -q update && \

@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -54,10 +55,9 @@ def medians(commands, runs):
 
 
 def peak_mib(argv):
-    """The peak resident memory of a program. It is started by a tiny static shell, for exec hands the peak of the starter on."""
-    pid = os.posix_spawn("/bin/busybox", ["busybox", "sh", "-c", 'exec "$@" >/dev/null 2>&1', "sh", *argv], os.environ)
-    _, _, usage = os.wait4(pid, 0)
-    return usage.ru_maxrss / 1024
+    """The peak resident memory of a program. A small program starts it, for exec hands the peak of its starter on."""
+    done = subprocess.run(["/usr/bin/time", "--format=%M", *argv], capture_output=True, text=True, check=True)
+    return int(done.stderr.split()[-1]) / 1024
 
 
 def updater(venv, folder):

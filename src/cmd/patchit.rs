@@ -16,6 +16,7 @@ use crate::flag::due;
 use crate::flag::order::Order;
 use crate::flag::state::State;
 use crate::flag::table::{self, Step};
+use crate::paths::Paths;
 use crate::sys::clock::Moment;
 
 use super::chain;
@@ -58,16 +59,24 @@ enum Where {
 /// Entry point of `patchit`.
 #[must_use]
 pub fn main() -> ExitCode {
+    if (chain::called_as(&[]) || chain::called_as(&["--finish"])) && is_idle(&Paths::system()) {
+        return ExitCode::SUCCESS;
+    }
     let args = Args::parse();
     exit::finish("patchit", || run(&args))
+}
+
+/// None of the three files, and no maintenance boot ordered: whoever removed them all may have left that one.
+fn is_idle(paths: &Paths) -> bool {
+    let names = [paths.flag(), paths.log(), paths.done()];
+    let ordered = || init::open(paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
+    !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered()
 }
 
 fn run(args: &Args) -> Result<Exit> {
     let paths = args.place.paths()?;
     let question = args.explain || args.place.is_only_a_question(&paths);
-    let names = [paths.flag(), paths.log(), paths.done()];
-    let ordered = || init::open(&paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
-    if !question && !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered() {
+    if !question && is_idle(&paths) {
         return chain::NOTHING;
     }
     let lock = if question { None } else { chain::lock(&paths)? };

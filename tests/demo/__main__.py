@@ -86,17 +86,15 @@ def is_patched(member):
     """Really newer packages, confirmed, at the normal level, nothing left behind, two reboots."""
     host = member.host
     left = [name for name in ("patchflag", "patchlog", "patchdone", "patchfailed") if host.exists(f"/etc/{name}")]
-    newer = host.run("grep -c ' upgrade ' /var/log/dpkg.log").stdout.strip()
     dumped = member.stage != DUMP or host.exists("/var/lib/dump")
-    return not left and dumped and newer not in ("", "0") and len(host.boots) == 3
+    return not left and dumped and member.packages() != member.packages_before and len(host.boots) == 3
 
 
 def is_disarmed(member):
     """Failed before the first change: no flag, never rebooted, no package touched."""
     host = member.host
-    upgraded = host.run("grep -c ' upgrade ' /var/log/dpkg.log").stdout.strip()
     return (host.exists("/etc/patchfailed") and not host.exists("/etc/patchflag")
-            and len(host.boots) == 1 and upgraded in ("", "0"))
+            and len(host.boots) == 1 and member.packages() == member.packages_before)
 
 
 def complain(hosts):

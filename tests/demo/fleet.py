@@ -41,7 +41,11 @@ class Member:
 
     def __init__(self, name, kind, stage=None, crontab=SEPARATE):
         self.name, self.kind, self.stage, self.crontab = name, kind, stage, crontab
-        self.host = None
+        self.host = self.packages_before = None
+
+    def packages(self):
+        """Every package with its version."""
+        return self.host.output(["dpkg-query", "--show"])
 
     def make(self, fleet):
         """Install the host; it is not switched on yet."""
@@ -102,6 +106,7 @@ class Fleet:
             member.host.start()
         for member in self.members:
             member.host.wait_up()
+            member.packages_before = member.packages()
 
 
 def cluster(sources, packages):
