@@ -16,18 +16,19 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit install clean
+.PHONY: all build check ground tools lint unit hosts chain crash-sample crash demo bench install dist clean peers tree
 
 all: build
 
 build:
 	cargo build --locked --profile $(PROFILE) --target $(STATIC) --bins
 
-check: ground lint unit
+# Everything that must hold, in the order in which it fails fastest; the demo last.
+check: ground lint unit hosts chain crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
 NEEDED := apt-utils binutils busybox-static debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
-          openssl python3 python3-venv shellcheck strace systemd-container zstd
+          openssl python3 python3-venv shellcheck strace systemd-container time xz-utils zstd
 tools:
 	@missing=""; for p in $(NEEDED); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then echo "tools: installing$$missing"; apt-get -q update && \
@@ -42,8 +43,55 @@ lint: tools
 	cargo clippy --locked --all-targets -- -D warnings
 	shellcheck $(SCRIPTS)
 
-unit: tools
+# Programs of others that tests talk to, in a virtual environment below the build output.
+PEERS := $(CARGO_TARGET_DIR)/venv
+export PATCHFLAG_PYTHON := $(PEERS)/bin/python3
+peers: $(PEERS)/done
+$(PEERS)/done: tests/peers.txt | tools
+	python3 -m venv $(PEERS)
+	$(PEERS)/bin/pip install -q -r tests/peers.txt
+	touch $@
+
+unit: tools peers
 	cargo test --locked
+
+# The tools as they lie on a host, for everything that boots one.
+TREE := $(CARGO_TARGET_DIR)/tree
+export PATCHFLAG_TEST_TOOLS := $(TREE)
+tree: tools
+	rm -rf $(TREE)
+	$(MAKE) -s install DESTDIR=$(TREE)
+
+# The laboratory itself, then what init does with our scripts and units.
+hosts: tools
+	python3 -m tests.hosts.selftest
+	python3 -m tests.rc_boot
+
+chain: tree
+	python3 -m tests.chain
+
+# Every kill point takes an hour; of a sample, the seed is the commit's.
+crash-sample: tree
+	python3 -m tests.crash --sample 40
+crash: tree
+	python3 -m tests.crash
+	python3 -m tests.crash_vm
+
+demo: tree
+	python3 -m tests.demo
+
+bench: tree peers
+	mkdir -p target
+	python3 benches/noop.py --tools $(TREE)$(sbindir) --venv $(PEERS) --json target/bench.json
+
+# A tarball to install from: `tar -C / -xf`.
+VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
+dist: tools
+	rm -rf target/dist && mkdir -p target/dist
+	$(MAKE) -s install PROFILE=dist DESTDIR=$(CURDIR)/target/dist/root
+	tar -C target/dist/root --owner=0 --group=0 --sort=name -cf - . | zstd -q -f -o target/dist/patchflag-$(VERSION).tar.zst
+	rm -rf target/dist/root
+	cd target/dist && sha256sum patchflag-$(VERSION).tar.zst | tee SHA256SUMS
 
 install: build
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(unitdir) \
@@ -55,6 +103,7 @@ install: build
 	ln -sf ../patchit-offline.service $(DESTDIR)$(unitdir)/system-update.target.wants/patchit-offline.service
 	install -m 0644 $(wildcard doc/*.5) $(DESTDIR)$(mandir)/man5
 	install -m 0644 $(wildcard doc/*.8) $(DESTDIR)$(mandir)/man8
+	test -z "$(wildcard doc/*.7)" || { install -d $(DESTDIR)$(mandir)/man7; install -m 0644 $(wildcard doc/*.7) $(DESTDIR)$(mandir)/man7; }
 	test -e $(DESTDIR)/etc/cron.d/patchflag || install -m 0644 cron/patchflag $(DESTDIR)/etc/cron.d/patchflag
 	test -e $(DESTDIR)/etc/patch/config.ini || install -m 0644 pkg/config.ini $(DESTDIR)/etc/patch/config.ini
 

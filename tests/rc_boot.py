@@ -144,6 +144,15 @@ class Sysv(Boots):
         self.assertEqual(len(self.host.boots), 1)
         self.assertIn("cannot undo the order", str(self.host.log))
 
+    def test_a_shutdown_that_hangs_is_not_waited_for_without_end(self):
+        script = self.host.read("/etc/init.d/patchit")
+        self.host.write("/etc/init.d/patchit", script.replace("patience=300", "patience=3"), 0o755)
+        self.host.write("/sbin/shutdown", "#!/bin/sh\nexec sleep 600\n", 0o755)
+        self.host.write(PATCHIT, play("exit 1"), 0o755)
+        self.order()
+        self.assert_comes_back()
+        self.assertIn("no shutdown came about", str(self.host.log))
+
     def test_level_1_by_hand_is_not_rebooted(self):
         self.host.write(PATCHIT, play("exit 0"), 0o755)
         self.host.boot()

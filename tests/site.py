@@ -58,7 +58,7 @@ def tools():
 
 
 class Site:
-    """A patch server's files, made with the real pull-cluster below a root of its own."""
+    """A patch server's files, made with the real pull-cluster in a folder of its own."""
 
     def __init__(self, tree=None):
         self.tools = tree or tools()
@@ -82,7 +82,8 @@ class Site:
 
     def pull(self, *arguments):
         """Run pull-cluster on this server; what it printed."""
-        command = [self.tools / "usr/sbin/pull-cluster", *arguments, "--root", self.root]
+        config = self.root / "etc/patch/config.ini"
+        command = [self.tools / "usr/sbin/pull-cluster", *arguments, "--config", config]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode != 0:
             raise RuntimeError(f"cannot {arguments[0]}: {done.stderr or done.stdout}")
@@ -90,7 +91,8 @@ class Site:
 
     def configure(self, cluster):
         """Write the server's configuration."""
-        (self.root / "etc/patch/config.ini").write_text(cluster)
+        own = f"[pull]\ntree = {self.tree}\nsecret_key = {self.root}/etc/patch/patchflag.key\n"
+        (self.root / "etc/patch/config.ini").write_text(own + cluster)
 
     @property
     def key(self):
@@ -116,7 +118,7 @@ class Site:
         (folder / "patches/install_cluster").chmod(0o755)
         archive = self.root / "srv/patches.tar.gz"
         subprocess.run(["tar", "-C", folder, "-czf", archive, "patches"], check=True)
-        self.configure(f"[cluster {RELEASE}]\nkind = script\nsource = /srv/patches.tar.gz\n")
+        self.configure(f"[cluster {RELEASE}]\nkind = script\nsource = {archive}\n")
         return self._publish(ring)
 
     def apt(self, debs, names="*", ring="production"):
@@ -124,8 +126,8 @@ class Site:
         archive = self.root / "srv/archive"
         shutil.rmtree(archive, ignore_errors=True)
         sign_archive(Path(debs), archive, Path(self._keep.name) / "gnupg")
-        self.configure(f"[cluster {RELEASE}]\nkind = apt\nsource = /srv/archive\nsuites = stable\n"
-                       f"keyring = /srv/archive/keyring.gpg\npackages = {names}\n")
+        self.configure(f"[cluster {RELEASE}]\nkind = apt\nsource = {archive}\nsuites = stable\n"
+                       f"keyring = {archive}/keyring.gpg\npackages = {names}\n")
         return self._publish(ring)
 
     def _publish(self, ring):

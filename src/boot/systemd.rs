@@ -110,7 +110,11 @@ impl Init for Systemd {
         let root = Dir::open(self.paths.root())?;
         let [path, _] = self.paths.system_update();
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        if replace::symlink_new(&root, &name, self.target())? || matches!(self.look(&path)?, Found::Ours) {
+        if replace::symlink_new(&root, &name, self.target())? {
+            return Ok(());
+        }
+        if matches!(self.look(&path)?, Found::Ours) {
+            // A start that was cut short may have left it unflushed.
             return root.sync();
         }
         Err(Error::refused(path.display(), "somebody else has just put it there; try again when it is gone"))

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::init::{Init, Kind, Level, Trigger, ask, reboot_by};
 use super::inittab::{self, Order};
+use super::mounts;
 use super::services::{self, Services};
 use crate::error::{Error, Result};
 use crate::paths::Paths;
@@ -88,8 +89,12 @@ impl Init for Sysvinit {
 
     fn services(&self) -> Result<Services> {
         let level = self.normal_level()?;
-        let folder = self.paths.at(format!("/etc/rc{level}.d"));
-        let links = Dir::open(&folder)?.names()?;
+        // A link on some systems; nothing but names is taken from there.
+        let folder = self.paths.at(mounts::resolve(&self.paths, &self.paths.at(format!("/etc/rc{level}.d"))));
+        let links = match Dir::open(&folder) {
+            Err(error) if error.is_missing() => Vec::new(),
+            dir => dir?.names()?,
+        };
         let names = links.iter().filter_map(|link| services::started_by(link));
         Ok(Services::running(names.filter(|name| self.runs(name))))
     }

@@ -83,11 +83,11 @@ pub fn decide(facts: &Facts, now: Moment) -> Result<Promotion> {
     Ok(Promotion::Move(pointer.clone()))
 }
 
-/// Finds the facts and decides. The files of the candidate are read and compared: what is damaged is not promoted.
+/// Finds the facts and decides; the answer has the development hosts that have confirmed the candidate. The files of the candidate are read and compared: what is damaged is not promoted.
 ///
 /// # Errors
 /// As [`decide`]; [`Error::Refused`] for what is damaged, [`Error::Failed`] for what is not there.
-pub fn examine(publisher: &Publisher, request: &Request, now: Moment) -> Result<Promotion> {
+pub fn examine(publisher: &Publisher, request: &Request, now: Moment) -> Result<(Promotion, Vec<String>)> {
     let Publisher { store, signer, .. } = publisher;
     let verifier = signer.verifier()?;
     let development = store.pointed(request.release, Level::Development, &verifier)?.ok_or_else(|| {
@@ -98,16 +98,17 @@ pub fn examine(publisher: &Publisher, request: &Request, now: Moment) -> Result<
     let id = request.cluster.unwrap_or(&development.0.id);
     let (cluster, sha256) = store.cluster(request.release, id, &verifier)?;
     let pointer = Pointer { id: id.to_string(), sequence: cluster.sequence, sha256 };
+    let confirmed = confirmed_in_development(publisher, id)?;
     let facts = Facts {
         candidate: (&pointer, &cluster),
         development: &development.0,
         production: production.as_ref(),
-        confirmed: &confirmed_in_development(publisher, id)?,
+        confirmed: &confirmed,
         is_vouched: request.voucher.is_some(),
     };
     let promotion = decide(&facts, now)?;
     store.check_files(&cluster)?;
-    Ok(promotion)
+    Ok((promotion, confirmed))
 }
 
 fn production(store: &Store, release: &str, publisher: &Publisher) -> Result<Option<Pointer>> {
@@ -125,18 +126,25 @@ fn confirmed_in_development(publisher: &Publisher, id: &str) -> Result<Vec<Strin
     Ok(confirmed.into_iter().map(|one| one.host).filter(|host| is_development(host)).collect())
 }
 
-/// Writes the promotion down, then moves the pointer.
+/// Writes the promotion down, with the hosts that have `confirmed` it or who vouched for it, then moves the pointer.
 ///
 /// # Errors
 /// [`Error::Io`]; production then still has what it had.
-pub fn carry_out(publisher: &Publisher, request: &Request, pointer: &Pointer, now: Moment) -> Result<()> {
+pub fn carry_out(
+    publisher: &Publisher,
+    request: &Request,
+    pointer: &Pointer,
+    confirmed: &[String],
+    now: Moment,
+) -> Result<()> {
+    let hosts = confirmed.join(" ");
     publisher.settle(&tree::pointer(request.release, Level::Production), now)?;
     let event = Event {
         action: "promote",
         release: request.release,
         cluster: &pointer.id,
         sequence: pointer.sequence,
-        confirmed_by: request.voucher.map(|voucher| voucher.host),
+        confirmed_by: Some(request.voucher.map_or(hosts.as_str(), |voucher| voucher.host)),
         reason: request.voucher.map(|voucher| voucher.reason),
     };
     history::record(publisher.store, publisher.lock, &event, now)?;

@@ -100,16 +100,14 @@ impl Store {
     /// # Errors
     /// [`Error::Io`].
     pub fn releases(&self) -> Result<Vec<String>> {
+        // What else lies in the tree (a web server's pages, lost+found) is nobody's business here: only what is found to be
+        // a release is judged, when it is opened.
         let mut found = Vec::new();
-        for os in self.names("")? {
-            if [tree::CONFIRMED, "pool"].contains(&os.as_str()) || !self.path(&os).is_dir() {
-                continue;
-            }
-            for arch in self.names(&os)? {
-                let release = format!("{os}/{arch}");
-                if self.path(&format!("{release}/{}", tree::CLUSTERS)).is_dir() {
-                    found.push(release);
-                }
+        for entry in walkdir::WalkDir::new(&self.tree).min_depth(2).max_depth(2).sort_by_file_name() {
+            let Ok(entry) = entry else { continue };
+            let release = entry.path().strip_prefix(&self.tree).ok().and_then(Path::to_str).unwrap_or_default();
+            if tree::is_release(release) && entry.path().join(tree::CLUSTERS).is_dir() {
+                found.push(release.to_string());
             }
         }
         Ok(found)

@@ -48,9 +48,10 @@ impl FromStr for Level {
     }
 }
 
-/// Whether this names a release and an architecture, like `debian-12/amd64`.
+/// Whether this names a release and an architecture, like `debian-12/amd64`. What the tree has for itself is none.
 pub fn is_release(release: &str) -> bool {
-    release.split('/').count() == 2 && release.split('/').all(is_plain_name)
+    let is_taken = release.starts_with("pool/") || release.starts_with("confirmed/");
+    !is_taken && release.split('/').count() == 2 && release.split('/').all(is_plain_name)
 }
 
 /// Whether this can be a file of a cluster or a tree: relative, made of plain components, none of them hidden.
@@ -111,6 +112,7 @@ mod tests {
     #[test]
     fn a_release_has_two_parts() {
         assert!(is_release("debian-12/amd64"));
+        assert!(!is_release("pool/sha256") && !is_release("confirmed/x"));
         assert!(!is_release("debian-12") && !is_release("debian-12/../x") && !is_release("../amd64"));
     }
 }

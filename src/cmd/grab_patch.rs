@@ -59,6 +59,9 @@ struct Args {
 /// Entry point of `grab-patch`.
 #[must_use]
 pub fn main() -> ExitCode {
+    if chain::called_as(&[]) && !chain::all_there(&[Paths::system().flag()]) {
+        return ExitCode::SUCCESS;
+    }
     let args = Args::parse();
     exit::finish("grab-patch", || run(&args))
 }
@@ -193,16 +196,16 @@ fn beginning(order: &Order, host: &Host) -> Draft {
 /// Everything between `fetching` and `staged`; what it returns is the record that says so.
 fn stage(site: &Site, walk: &Walk, supply: &Supply, order: &Order) -> Result<Draft> {
     set_room_aside(site, walk)?;
-    judge(&look(site, walk.run()?.as_ref(), None))?;
+    judge(&look(site, walk.run()?.as_ref(), None, 0))?;
     let retry = supply.retry();
     let server = supply.server(&retry);
     let found = supply.find(site, &server, order)?;
     exit::note(format_args!("found cluster {} of {}", found.cluster.id, found.cluster.release));
-    judge(&look(site, walk.run()?.as_ref(), Some(&found)))?;
     let inside = fetch::download(&found, &server, site.paths)?;
     let dir = site.paths.at(&inside);
     let run = walk.run()?.map(|run| run.id).unwrap_or_default();
     let plan = install::for_cluster(site.paths, &dir, &found.cluster, &run)?.dry_run()?;
+    judge(&look(site, walk.run()?.as_ref(), Some(&found), plan.needs))?;
     let cluster = &found.cluster;
     fetch::remember_sequence(site.paths, &site.config.grab.base, &cluster.release, cluster.sequence)?;
     Ok(staged(&found, &inside, plan.changes.len()))
@@ -234,12 +237,10 @@ fn set_room_aside(site: &Site, walk: &Walk) -> Result<()> {
     replace::set_aside(&spool, paths::ROOM, ROOM_FOR_MAIL)
 }
 
-/// The preflight; with the need of the cluster as soon as it is known which one it is.
-fn look(site: &Site, run: Option<&Run>, found: Option<&Found>) -> Vec<Finding> {
-    let need = match found {
-        Some(found) => Need { bytes: found.cluster.size(), install_dir: found.install_dir.clone() },
-        None => Need { bytes: 0, install_dir: site.config.grab.base.clone() },
-    };
+/// The preflight, first for the host as it is, then with what the installation will take.
+fn look(site: &Site, run: Option<&Run>, found: Option<&Found>, bytes: u64) -> Vec<Finding> {
+    let install_dir = found.map_or_else(|| site.config.grab.base.clone(), |found| found.install_dir.clone());
+    let need = Need { bytes, install_dir };
     let database = || install::database_is_sound(site.paths).map_err(|error| error.to_string());
     let last_record = run.map(|run| run.last);
     let known = Known { package_database: &database, last_record, now: site.clock.now() };
@@ -271,7 +272,7 @@ fn unreachable(site: &Site, walk: &mut Walk, service: String, reason: String) ->
 /// `-n`: the same questions, and nothing changed.
 fn rehearse(site: &Site) -> Result<Exit> {
     let run = Scene::look(site.paths)?.run;
-    let findings = look(site, run.as_ref(), None);
+    let findings = look(site, run.as_ref(), None, 0);
     for finding in &findings {
         exit::out(finding);
     }

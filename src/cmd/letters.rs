@@ -53,7 +53,8 @@ fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) 
         next: next_steps(run, letter),
         kept: lines(fact("kept")),
         journal: journal.into_bytes(),
-        tail: lines(fact("tail")),
+        // Of what went well nobody reads the output at night; the journal has it.
+        tail: if letter == Letter::Patched { Vec::new() } else { lines(fact("tail")) },
         ..Report::new(kind(run, letter), &site.host_name())
     }
 }

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use serde_json::{Value, json};
 
+use super::chain;
 use super::place::Place;
 use crate::config::{Config, Mail};
 use crate::error::{Error, Result};
@@ -84,6 +85,9 @@ struct Send {
 /// Entry point of the tool.
 #[must_use]
 pub fn main() -> ExitCode {
+    if chain::called_as(&["deliver"]) && Spool::is_empty(&Paths::system()) {
+        return ExitCode::SUCCESS;
+    }
     let args = Args::parse();
     exit::finish("patch-mail", || args.run())
 }

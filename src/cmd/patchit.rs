@@ -7,6 +7,7 @@ use chrono::{DateTime, Local};
 use clap::{Parser, ValueEnum};
 
 use crate::boot::init::{self, Level, Trigger};
+use crate::cluster::install::policy;
 use crate::config::{Config, Install};
 use crate::error::Result;
 use crate::exit::{self, Exit};
@@ -15,6 +16,7 @@ use crate::flag::due;
 use crate::flag::order::Order;
 use crate::flag::state::State;
 use crate::flag::table::{self, Step};
+use crate::paths::Paths;
 use crate::sys::clock::Moment;
 
 use super::chain;
@@ -57,16 +59,24 @@ enum Where {
 /// Entry point of `patchit`.
 #[must_use]
 pub fn main() -> ExitCode {
+    if (chain::called_as(&[]) || chain::called_as(&["--finish"])) && is_idle(&Paths::system()) {
+        return ExitCode::SUCCESS;
+    }
     let args = Args::parse();
     exit::finish("patchit", || run(&args))
+}
+
+/// None of the three files, and no maintenance boot ordered: whoever removed them all may have left that one.
+fn is_idle(paths: &Paths) -> bool {
+    let names = [paths.flag(), paths.log(), paths.done()];
+    let ordered = || init::open(paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
+    !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered()
 }
 
 fn run(args: &Args) -> Result<Exit> {
     let paths = args.place.paths()?;
     let question = args.explain || args.place.is_only_a_question(&paths);
-    let names = [paths.flag(), paths.log(), paths.done()];
-    let ordered = || init::open(&paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
-    if !question && !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered() {
+    if !question && is_idle(&paths) {
         return chain::NOTHING;
     }
     let lock = if question { None } else { chain::lock(&paths)? };
@@ -120,6 +130,10 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
     // What lies behind a finished run (a new order, say) is due in the same tick. Each round changes the state or ends.
     for _ in 0..4 {
         let scene = Scene::look(site.paths)?;
+        if scene.state()? != Some(State::Installing) {
+            // Left by an installation that was killed; one that was only just cut short is repaired under it.
+            policy::undo(site.paths)?;
+        }
         let Plan::Steps { steps, because, begin } = plan(args, site, &scene)? else { break };
         let who = if args.no_reboot { Reboot::Driver } else { Reboot::Ours };
         let maintenance = scene.level == Level::Maintenance;
@@ -143,7 +157,10 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
 fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     let seen = scene.seen(true);
     match &scene.level {
-        Level::Maintenance => Ok(at_maintenance(site, scene)),
+        Level::Maintenance => match &scene.trigger {
+            Trigger::Foreign(what) => Ok(Plan::Nothing(format!("this is another updater's boot: {what}"))),
+            Trigger::Up | Trigger::Down => Ok(at_maintenance(site, scene)),
+        },
         Level::Other(level) if seen.trigger && !seen.flag => Ok(Plan::failure(vec![Step::Undo], level)),
         Level::Other(level) => {
             Ok(Plan::Nothing(format!("this is neither the normal level nor an ordered boot: {level}")))

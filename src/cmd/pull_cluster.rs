@@ -222,6 +222,10 @@ fn words(outcome: &Outcome, source: &ClusterSource, mode: Mode) -> String {
 
 fn keygen(site: &Site) -> Result<Exit> {
     let (secret, public) = (site.secret_key(), site.public_key());
+    if secret == public {
+        let path = secret.display();
+        return Err(Error::Usage(format!("cannot use secret_key = {path}: .pub is the end of the public key's name")));
+    }
     if site.mode == Mode::DryRun {
         out(format!("would make {} and {}", secret.display(), public.display()));
         return Ok(Exit::Done);
@@ -267,7 +271,8 @@ fn promote(site: &Site, request: &Request) -> Result<Exit> {
         return Err(Error::Usage(format!("cannot use --cluster {id:?}: it is no plain name")));
     }
     site.publishing(|publisher| {
-        match promote::examine(publisher, request, site.now)? {
+        let (promotion, confirmed) = promote::examine(publisher, request, site.now)?;
+        match promotion {
             Promotion::Already(pointer) => {
                 // Finishes what may have been cut short.
                 if site.mode == Mode::Earnest {
@@ -279,7 +284,7 @@ fn promote(site: &Site, request: &Request) -> Result<Exit> {
                 out(format!("{release}: would promote {} to production, sequence {}", pointer.id, pointer.sequence));
             }
             Promotion::Move(pointer) => {
-                promote::carry_out(publisher, request, &pointer, site.now)?;
+                promote::carry_out(publisher, request, &pointer, &confirmed, site.now)?;
                 out(format!("{release}: promoted {} to production, sequence {}", pointer.id, pointer.sequence));
             }
         }

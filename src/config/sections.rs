@@ -297,7 +297,7 @@ pub struct ClusterSource {
     pub kind: String,
     /// Of a script cluster: URL or path of the archive. Of an apt cluster: the archive's base URL or path.
     pub source: String,
-    /// Of an apt cluster: `bookworm-security bookworm-updates`.
+    /// Of an apt cluster: `bookworm bookworm-updates`; one that lies in another archive as `bookworm-security@URL`.
     pub suites: Vec<String>,
     /// Of an apt cluster: `main`.
     pub components: Vec<String>,
@@ -314,7 +314,8 @@ pub struct ClusterSource {
 impl ClusterSource {
     pub(super) fn read(release: &str, s: &mut Section) -> Result<Self> {
         let plain = |part: &str| crate::sys::trusted::is_plain_name(part);
-        if release.split('/').count() != 2 || !release.split('/').all(plain) {
+        let is_taken = release.starts_with("pool/") || release.starts_with("confirmed/");
+        if is_taken || release.split('/').count() != 2 || !release.split('/').all(plain) {
             return Err(
                 s.lacks(&format!("[cluster {release}] must name a release and an architecture, like debian-12/amd64"))
             );

@@ -143,6 +143,8 @@ mod tests {
         assert!(words(&paths, &dir.join("b")).contains("mode 0775"));
         std::fs::create_dir(dir.join("c")).unwrap();
         assert!(words(&paths, &dir.join("c")).contains("not a regular file"));
+        nix::unistd::mkfifo(&dir.join("fifo"), nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(words(&paths, &dir.join("fifo")).contains("not a regular file"));
         std::fs::set_permissions(&dir, std::fs::Permissions::from_mode(0o777)).unwrap();
         script(&dir.join("d"), 0o755);
         assert!(words(&paths, &dir.join("d")).contains("mode 0777"));

@@ -154,7 +154,7 @@ impl Report {
         }
         let usual: Vec<String> = self.usual_advice().iter().map(|line| (*line).to_string()).collect();
         page.section("What to do next", if self.next.is_empty() { &usual } else { &self.next });
-        page.section("Last words of the installer", &self.tail);
+        page.section("Last lines of output", &self.tail);
         page.section("Packages", self.changes.iter().map(Change::line));
         page.section("Configuration files that were kept as they are", &self.kept);
         page.section("Times (UTC)", self.times.iter().map(|(label, at)| format!("{} {label}", clock_face(*at))));

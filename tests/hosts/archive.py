@@ -100,12 +100,13 @@ def deb822_format(text):
 class Archive:
     """apt with a state of its own, looking at the archive on behalf of a root's dpkg status file."""
 
-    def __init__(self, status, wanted=None):
-        """`wanted` narrows the suites; without it all three are looked at."""
+    def __init__(self, status, wanted=None, more=()):
+        """`wanted` narrows the suites; without it all three are looked at. `more` are sources besides."""
         tools.require("apt-get", "apt-cache")
         self._folder = tempfile.TemporaryDirectory(prefix="patchflag-apt-")
         self.folder = Path(self._folder.name)
         chosen = [source for source in sources() if wanted is None or source.suite in wanted]
+        chosen += more
         for name in ("state/lists/partial", "cache/archives/partial", "parts"):
             (self.folder / name).mkdir(parents=True)
         (self.folder / "status").write_bytes(status)

@@ -5,8 +5,11 @@ one, and none may share the machine's. Works on cgroup v2 alone and on the hybri
 systemd hierarchy.
 """
 
+import contextlib
 import os
 from pathlib import Path
+
+from .wait import wait_for
 
 MOUNT = Path("/sys/fs/cgroup")
 PREFIX = "patchflag-lab"
@@ -46,15 +49,26 @@ def joined(groups, argv):
 
 
 def remove(group):
-    """Remove a group and those the guest made below it; its processes must have ended."""
+    """Remove a group and those the guest made below it; those who were in it may be a moment late to end."""
+    wait_for(lambda: try_remove(group), 5, f"the end of the processes in {group}")
+
+
+def try_remove(group):
+    """Remove what can be removed; true when nothing is left."""
     for folder, _, _ in os.walk(group, topdown=False):
-        os.rmdir(folder)
+        with contextlib.suppress(OSError):  # EBUSY while somebody is in it
+            os.rmdir(folder)
+    return not group.exists()
 
 
 def sweep():
-    """Remove the groups of laboratories whose program was killed."""
+    """Remove the groups of laboratories whose program was killed; the next sweep takes those still in use."""
     for tree in hierarchies():
         for group in tree.glob(f"{PREFIX}-*"):
-            owner = group.name.removeprefix(PREFIX).split("-")[1]
-            if not Path("/proc", owner).exists():
-                remove(group)
+            if not Path(f"/proc/{owner_of(group)}").exists():
+                try_remove(group)
+
+
+def owner_of(group):
+    """The process whose guest a group was made for."""
+    return int(group.name.removeprefix(f"{PREFIX}-").split("-")[0])

@@ -1,10 +1,11 @@
 """A Debian host with its own init, network address and disk, as a test sees it."""
 
+import contextlib
 import os
 import shlex
 import shutil
-import signal
 import subprocess
+import time
 import uuid
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from .error import LabError
 from .lab import Lab
 from .sysvinit import Sysvinit
 from .systemd import Systemd
-from .wait import wait_for
+from .wait import INTERVAL, wait_for
 
 INITS = {"sysv": Sysvinit, "systemd": Systemd, "server": Systemd}
 CMDLINE = "BOOT_IMAGE=/vmlinuz root=/dev/vda ro quiet"
@@ -51,18 +52,17 @@ class Host:
     """One host: made from the base root of its kind, booted as often as a test likes, removed by `stop`."""
 
     def __init__(self, name, kind, net=None, lab=None, size="2g"):
-        self.name, self.kind = name, kind
         self.lab = lab or (net.lab if net else Lab.current())
-        self.net = net
+        self.name, self.kind = self.lab.new_name(name), kind
         self.boots = []
         self.cmdline = CMDLINE
+        self._power = None
+        self._known_init = self._init_of = None
+        self.init = INITS[kind](self)
+        self.disk = Disk(self.lab, name, self.lab.base(kind), size)
+        self.link = net.attach(name, lambda text: self.write("/etc/hosts", text)) if net else None
         self.log = Log(name)
         self.groups = cgroup.create(name)
-        self.disk = Disk(self.lab, name, self.lab.base(kind), size)
-        self.link = net.attach(name) if net else None
-        self.init = INITS[kind](self)
-        self._power = None
-        self._init_pid = None
         self.lab.adopt(self)
         self.write("/etc/hostname", f"{name}\n")
         self.write("/etc/machine-id", f"{uuid.uuid4().hex}\n")
@@ -101,23 +101,21 @@ class Host:
 
     def power_cut(self):
         """Kill the whole guest at one moment; its disk is as it was then. `boot` switches it on again."""
-        pid = self.init_pid
-        if pid:
-            os.kill(pid, signal.SIGKILL)
-        elif self.is_on:
-            os.killpg(self._power.process.pid, signal.SIGKILL)
+        if self.is_on:
+            self._power.cut()
         self.wait_off(30)
 
     def stop(self):
-        """Remove the host: guest, network, disk, control groups."""
-        self.power_cut()
-        if self.link:
-            self.link.remove()
-        self.disk.remove()
-        for group in self.groups:
-            cgroup.remove(group)
-        self.log.close()
-        self.lab.forget(self)
+        """Remove the host: guest, network, disk, control groups; what fails does not keep the rest from being done."""
+        with contextlib.ExitStack() as steps:
+            steps.callback(self.lab.forget, self)
+            steps.callback(self.log.close)
+            for group in self.groups:
+                steps.callback(cgroup.remove, group)
+            steps.callback(self.disk.remove)
+            if self.link:
+                steps.callback(self.link.remove)
+            self.power_cut()
 
     # Where it is.
 
@@ -128,20 +126,21 @@ class Host:
 
     @property
     def end(self):
-        """How the host went off the last time: the exit code of its container."""
-        return self._power.code if self._power and not self.is_on else None
+        """How the host went off, while it is off."""
+        return self._power.end if self._power and not self.is_on else None
 
     @property
     def init_pid(self):
         """The machine's number of the guest's process 1, or None while there is no init."""
-        if not self.is_on or self._power.process is None:
+        process = self._power.process if self.is_on else None
+        if process is None or process.poll() is not None:
             return None
-        known = self._init_pid
-        if known and known[0] == self._power.process.pid and Path(f"/proc/{known[1]}").exists():
-            return known[1]
-        pid = power.find_init(self._power.process.pid, self.init.process, depth=3)
-        self._init_pid = (self._power.process.pid, pid) if pid else None
-        return pid
+        if self._init_of != process.pid:
+            found = power.find_init(process.pid, self.init.process, depth=3)
+            if found is None:
+                return None
+            self._known_init, self._init_of = found, process.pid
+        return self._known_init
 
     def level(self):
         """sysvinit: the run level; systemd: the target reached. Empty while the boot is under way."""
@@ -149,7 +148,7 @@ class Host:
 
     def wait_up(self, number=1, timeout=60):
         """Wait until boot `number` or a later one is over."""
-        self.wait_for(lambda: len(self.boots) >= number and self._is_up() and self._is_up(), timeout, f"boot {number}")
+        self.wait_for(lambda: self._must_be_on() and len(self.boots) >= number and self._stays_up(), timeout, f"boot {number}")
 
     def wait_off(self, timeout=60):
         """Wait until the host is off; an error of the laboratory in between is raised here."""
@@ -167,10 +166,21 @@ class Host:
         except LabError as error:
             raise LabError(f"{error}{self._console_tail()}") from None
 
-    def _is_up(self):
+    def _stays_up(self):
+        """Up at two looks: between two stages of a boot there is a moment when nothing seems to be under way."""
+        if not self._is_up():
+            return False
+        time.sleep(INTERVAL)
+        return self._is_up()
+
+    def _must_be_on(self):
+        """Stop a wait that cannot end well."""
         if not self.is_on:
             self.wait_off()
-            raise LabError(f"{self.name} went off with code {self.end} during its boot{self._console_tail()}")
+            raise LabError(f"{self.name} went off during its boot ({self.end.value}){self._console_tail()}")
+        return True
+
+    def _is_up(self):
         return self.init_pid is not None and self.init.is_up()
 
     def _console_tail(self):
@@ -179,13 +189,18 @@ class Host:
     # Inside.
 
     def enter(self, *argv):
-        """The command line that runs `argv` inside the running guest."""
+        """The command line that runs `argv` inside the running guest.
+
+        A shell waits for it, where nsenter(1) would, if it forked: nsenter stops itself when its child is stopped, and a
+        shutdown stops everybody before it kills them.
+        """
         pid = self.init_pid
         if not pid:
             raise LabError(f"cannot run {shlex.join(map(str, argv))} on {self.name}: it is not running; boot it first")
         return cgroup.joined(cgroup.of(pid), [
-            "nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--root", "--wd", "--",
-            "env", "-i", *ENVIRONMENT, "setpriv", f"--bounding-set={BOUNDING_SET}", *map(str, argv)])
+            "nsenter", f"--target={pid}", "--mount", "--pid", "--net", "--uts", "--ipc", "--cgroup", "--root", "--wd",
+            "--no-fork", "--", "/bin/sh", "-c", '"$@"; exit $?', "sh", "env", "-i", *ENVIRONMENT,
+            "setpriv", f"--bounding-set={BOUNDING_SET}", *map(str, argv)])
 
     def run(self, argv, timeout=60, stdin=""):
         """Run a command (a list, or a line for sh) in the running guest; returns subprocess's CompletedProcess."""
@@ -195,7 +210,7 @@ class Host:
         try:
             out, err = process.communicate(stdin, timeout)
         except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
+            power.kill_inside(process)
             process.communicate()
             raise LabError(f"killed {shlex.join(map(str, argv))} on {self.name}: not done after {timeout} s") from None
         return subprocess.CompletedProcess(argv, process.returncode, out, err)
@@ -272,7 +287,6 @@ class Host:
         self.disk.make_ready()
         if self.link:
             self.link.up()
-            self.lab.path(self.disk.root, "etc/hosts").write_text(self.net.hosts_file())
         cmdline = f"{self.cmdline} {words}".strip()
         cmdline_file = f"{self.disk.home}/cmdline"
         self.lab.path(cmdline_file).write_text(cmdline + "\n")

@@ -8,7 +8,9 @@ a part of it. Only the guests' control groups outlive a SIGKILL; the next labora
 """
 
 import atexit
+import contextlib
 import os
+import re
 import signal
 import subprocess
 import threading
@@ -17,8 +19,11 @@ from pathlib import Path
 from . import cgroup, tools
 from .error import LabError
 
-# In the anchor's mount namespace /run is a tmpfs: nspawn's lock files and ip-netns(8)'s names stay there too.
-ANCHOR_SCRIPT = "mount -t tmpfs -o mode=755 lab /run && mkdir -p /run/lab /run/netns && echo ready && read -r _"
+# In the anchor's mount namespace /run is a tmpfs: nspawn's lock files and ip-netns(8)'s names stay there too. As process 1
+# the anchor adopts what a killed container leaves; ignoring SIGCHLD has the kernel reap it. (A shell's `read` ends by SIGCHLD.)
+ANCHOR_SCRIPT = """
+mount -t tmpfs -o mode=755 lab /run && mkdir -p /run/lab /run/netns && echo ready && exec env --ignore-signal=CHLD cat
+"""
 
 
 class Lab:
@@ -33,7 +38,7 @@ class Lab:
         cgroup.sweep()
         self._unshare = subprocess.Popen(
             ["unshare", "--mount", "--pid", "--net", "--fork", "--kill-child", "--mount-proc",
-             "--propagation", "private", "sh", "-c", ANCHOR_SCRIPT],
+             "--propagation", "private", "sh", "-c", ANCHOR_SCRIPT, "patchflag-lab"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True)
         if self._unshare.stdout.readline() != "ready\n":
             self._unshare.wait()
@@ -60,19 +65,30 @@ class Lab:
     def __exit__(self, *_):
         self.close()
 
+    def new_name(self, name):
+        """`name`, if it can be a host's: a name is used once, for files, interfaces and control groups have it too."""
+        if not re.fullmatch(r"[a-z][a-z0-9-]{0,30}", name) or name in [guest.name for guest in self._guests]:
+            raise LabError(f"refusing {name} as the name of a host: it is taken or no host name; choose another")
+        return name
+
     def adopt(self, guest):
-        """Remember something with a `stop` method that has to be stopped before the namespaces go."""
+        """Remember a host, which has to be stopped before the namespaces go."""
         self._guests.append(guest)
 
     def forget(self, guest):
-        """The guest was stopped by its owner."""
+        """The host was stopped by its owner."""
         if guest in self._guests:
             self._guests.remove(guest)
 
     def close(self):
         """Stop every guest and give all namespaces back; may be called again."""
-        for guest in list(self._guests):
-            guest.stop()
+        with contextlib.ExitStack() as steps:
+            steps.callback(self._end)
+            for guest in list(self._guests):
+                steps.callback(guest.stop)
+
+    def _end(self):
+        """Let the anchor go, and with it everything that lives in its namespaces."""
         if self._unshare.poll() is None:
             self._unshare.stdin.close()
             self._unshare.stdout.close()
@@ -118,14 +134,9 @@ def only_child(pid):
 
 
 def end_in_order_on_signals():
-    """Make SIGTERM and SIGHUP end the program by way of `atexit`, unless it has its own idea of them."""
+    """Have SIGTERM and SIGHUP end the program as Ctrl-C does, by way of `atexit`, unless it has its own idea of them."""
     if threading.current_thread() is not threading.main_thread():
         return
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) == signal.SIG_DFL:
-            signal.signal(number, lambda caught, _: raise_exit(128 + caught))
-
-
-def raise_exit(code):
-    """`raise` as an expression, for a signal handler."""
-    raise SystemExit(code)
+            signal.signal(number, signal.default_int_handler)

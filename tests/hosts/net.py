@@ -5,6 +5,7 @@ address and no route, and a guest cannot reach the machine nor anything behind i
 """
 
 import ipaddress
+import itertools
 
 from .lab import Lab
 
@@ -19,6 +20,7 @@ class Net:
         self.address = str(next(self._free))
         self.bridge = f"lab{len(self.lab.nets)}"
         self.lab.nets.append(self)
+        self._ports = itertools.count()
         self.links = {}
         self.lab.run("ip", "-batch", "-", stdin=None, input=(
             "link set lo up\n"
@@ -26,16 +28,16 @@ class Net:
             f"address add {self.address}/{self.subnet.prefixlen} dev {self.bridge}\n"
             f"link set {self.bridge} up\n"))
 
-    def attach(self, name):
-        """Give a host called `name` an interface and an address, which stay its own until `Link.remove`."""
-        link = Link(self, name, str(next(self._free)), f"{self.bridge}p{len(self.links)}")
-        self.links[name] = link
-        return link
+    def attach(self, name, write_hosts):
+        """Give a host called `name` an interface and an address, which stay its own until `Link.remove`.
 
-    def hosts_file(self):
-        """An /etc/hosts with every host of the network; there is no name server."""
-        lines = [f"{link.address} {name}" for name, link in self.links.items()]
-        return "\n".join(["127.0.0.1 localhost", *lines, ""])
+        There is no name server: `write_hosts` gets the text of the host's /etc/hosts, now and when others come.
+        """
+        self.links[name] = Link(self, name, str(next(self._free)), f"{self.bridge}p{next(self._ports)}", write_hosts)
+        lines = [f"{link.address} {link.name}" for link in self.links.values()]
+        for link in self.links.values():
+            link.write_hosts("\n".join(["127.0.0.1 localhost", *lines, ""]))
+        return self.links[name]
 
     def run(self, *argv, **options):
         """Run a program of the machine on the network, as a test that speaks to its hosts does."""
@@ -45,8 +47,9 @@ class Net:
 class Link:
     """One host's place on the network."""
 
-    def __init__(self, net, name, address, port):
+    def __init__(self, net, name, address, port, write_hosts):
         self.net, self.name, self.address, self.port = net, name, address, port
+        self.write_hosts = write_hosts
         self.namespace = f"{net.bridge}-{name}"
         self.lab = net.lab
         self.lab.run("ip", "netns", "add", self.namespace)

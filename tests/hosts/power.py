@@ -1,7 +1,10 @@
 """A host that is switched on: its init, started again whenever it reboots, until it powers off or dies."""
 
+import contextlib
+import enum
 import os
 import select
+import signal
 import subprocess
 import threading
 import time
@@ -9,6 +12,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from . import cgroup
+
+
+class End(enum.Enum):
+    """How a boot ended."""
+
+    REBOOT = "init rebooted"
+    POWEROFF = "init powered off"
+    CUT = "the test cut the power"
+    CRASH = "init died, or never started"
 
 
 @dataclass(frozen=True)
@@ -29,35 +41,57 @@ class Power(threading.Thread):
         self.host = host
         self.first_cmdline = cmdline
         self.process = None
-        self.code = None
+        self.end = None
+        self._was_cut = False
+        self._switch = threading.Lock()
         self.failure = None
 
     def run(self):
         """Boot, and boot again after each reboot; only the first boot has the extra words on its command line."""
         words = self.first_cmdline
         try:
-            while True:
-                self._boot_once(words)
-                if self.code != self.host.init.reboot:
-                    break
+            while self._boot_once(words) is End.REBOOT:
                 words = ""
         except Exception as error:
             self.failure = error
 
+    def cut(self):
+        """Kill the guest, or what is about to become it, with all that runs in it."""
+        with self._switch:
+            self._was_cut = True
+        while self.process and self.process.poll() is None:
+            init = self.host.init_pid
+            kill([init] if init else descendants(self.process.pid))
+            time.sleep(0.002)
+
     def _boot_once(self, words):
+        console, terminal = os.openpty()
+        with open(console, "rb", buffering=0) as console:
+            with open(terminal, "wb", buffering=0) as terminal:
+                started = self._start(words, terminal)
+            if started:
+                self._keep_console(console)
+            self.end = self._meaning(self.process.wait() if started else None)
+        return self.end
+
+    def _start(self, words, terminal):
+        """Start the container, unless the power was cut before; the lock keeps a cut from falling in between."""
         host = self.host
         command, cmdline = host.prepare_boot(words)
-        console, terminal = os.openpty()
-        try:
-            self.process = subprocess.Popen(cgroup.joined(host.groups, command), stdin=terminal, stdout=terminal,
-                                            stderr=terminal, start_new_session=True)
-            os.close(terminal)
-            host.boots.append(Boot(len(host.boots) + 1, time.time(), cmdline, self.process.pid))
-            self._keep_console(console)
-            code = self.process.wait()
-            self.code = code if code >= 0 else 128 - code
-        finally:
-            os.close(console)
+        with self._switch:
+            started = not self._was_cut
+            if started:
+                self.process = subprocess.Popen(cgroup.joined(host.groups, command), stdin=terminal, stdout=terminal,
+                                                stderr=terminal, start_new_session=True)
+                host.boots.append(Boot(len(host.boots) + 1, time.time(), cmdline, self.process.pid))
+        return started
+
+    def _meaning(self, code):
+        """Why the container ended: a killed one has no code to be relied on."""
+        if self._was_cut:
+            return End.CUT
+        code = code if code >= 0 else 128 - code
+        return {self.host.init.reboot: End.REBOOT, self.host.init.poweroff: End.POWEROFF}.get(code, End.CRASH)
 
     def _keep_console(self, console):
         """Copy the console to the log until the guest has ended."""
@@ -67,9 +101,27 @@ class Power(threading.Thread):
                 return
             if ready:
                 try:
-                    self.host.log.write(os.read(console, 65536))
+                    self.host.log.write(console.read(65536))
                 except OSError:
                     return  # EIO: nobody holds the terminal any more
+
+
+def kill_inside(process):
+    """Kill what nsenter(1) runs, to the last process, and let nsenter itself end by that.
+
+    A killed nsenter would leave its child to whoever adopts orphans; one that does not wait for it leaves a zombie, and the
+    kernel keeps the PID namespace, and everybody who waits for its end, as long as there is one.
+    """
+    while process.poll() is None:
+        kill(descendants(process.pid))
+        time.sleep(0.002)
+
+
+def kill(pids):
+    """SIGKILL to each that still exists."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def find_init(process, name, depth):

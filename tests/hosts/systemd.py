@@ -1,17 +1,20 @@
 """What the laboratory has to know of systemd: how it is started, where it is in its boot, how it keeps a service."""
 
-TARGETS = ("system-update.target", "emergency.target", "rescue.target", "graphical.target", "multi-user.target")
+import os
+from pathlib import Path
+
+from .init import Init
+
+TARGETS = {"5": "graphical.target", "3": "multi-user.target", "1": "rescue.target"}
+DEFAULT = "/run/systemd/generator.early/default.target"  # the one that a generator puts in the place of the host's own
 
 
-class Systemd:
+class Systemd(Init):
     """The init of a host whose root has systemd."""
 
     process = "systemd"
     reboot = 133
     poweroff = 0
-
-    def __init__(self, host):
-        self.host = host
 
     def command(self, cmdline_file, words):
         """Start the root as a container.
@@ -29,14 +32,22 @@ class Systemd:
             "--", *words)
 
     def level(self):
-        """The target that the boot went to, or nothing while none is reached."""
-        states = self.host.run(["systemctl", "is-active", *TARGETS]).stdout.split()
-        return next((target for target, state in zip(TARGETS, states) if state == "active"), "")
+        """The target that the boot has reached; system-update.target from when it is made for.
+
+        Nothing while a boot is under way. A console that waits for the administrator belongs to one of two targets, which only
+        systemd can tell.
+        """
+        if self.is_single_user():
+            active = self.host.run(["systemctl", "is-active", "emergency.target"]).stdout.strip() == "active"
+            return "emergency.target" if active else "rescue.target"
+        if self.run_level():
+            return TARGETS.get(self.run_level(), "")
+        default = self.host.path(DEFAULT)
+        return Path(os.readlink(default)).name if default.is_symlink() else ""
 
     def is_up(self):
-        """The boot is over, well or badly; a boot into an offline update never gets there."""
-        state = self.host.run(["systemctl", "is-system-running"]).stdout.strip()
-        return state in ("running", "degraded", "maintenance")
+        """The boot did its last job, or waits in rescue mode; a boot into an offline update never gets there."""
+        return self.run_level() != "" or self.is_single_user()
 
     def add_service(self, name, argv):
         """Have systemd start a program at the normal level and start it again whenever it ends."""

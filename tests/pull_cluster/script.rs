@@ -122,6 +122,8 @@ fn production_gets_what_a_development_host_has_confirmed() {
     assert!(site.ok(&["-n", "promote", RELEASE]).contains("would promote"));
     assert_eq!(site.pointer("production"), None);
     assert!(site.ok(&["promote", RELEASE]).contains("promoted"));
+    let history = fs::read_to_string(site.tree().join("history")).unwrap();
+    assert!(history.trim_end().ends_with("confirmed_by=\"web01\""), "{history}");
     assert_eq!(site.pointer("production").unwrap(), development);
     assert!(site.ok(&["promote", RELEASE]).contains("already"));
     site.is_whole().unwrap();
@@ -226,6 +228,38 @@ fn old_clusters_go_and_what_a_pointer_names_stays() {
     assert_eq!(fs::read_dir(site.tree().join(RELEASE).join("clusters")).unwrap().count(), 3);
     assert_eq!(site.pool().len(), 3);
     assert!(site.tree().join(RELEASE).join("clusters").join(kept).exists());
+}
+
+#[test]
+fn what_others_keep_in_the_tree_is_in_nobodys_way() {
+    let site = site("c.zip", "one");
+    sh(
+        &site.tree(),
+        "mkdir -p web/icons lost+found debian-12/amd64/clusters confirmed/x pool/sha256/ab/sub; chown -R 65534 web; \
+         touch index.html .hidden debian-12/amd64/clusters/.nfs01 confirmed/notes pool/sha256/README pool/sha256/ab/mine",
+    );
+    let done = site.run(&["pull"]);
+    assert!(done.status.success() && done.stderr.is_empty(), "{done:?}");
+    sh(&site.tree(), "test -e web/icons; test -e pool/sha256/ab/mine; test ! -e confirmed/x; test -e confirmed/notes");
+    site.is_whole().unwrap();
+}
+
+#[test]
+fn links_and_pipes_in_the_tree_are_not_followed() {
+    for (script, word) in [
+        ("rm -r pool; mkdir ../elsewhere; ln -s ../elsewhere pool", "symbolic link"),
+        ("rm debian-12/amd64/development; mkfifo debian-12/amd64/development", "not a regular file"),
+        ("rm debian-12/amd64/development; ln -s ../../history debian-12/amd64/development", "symbolic link"),
+        ("rm .lock; ln -s /etc/passwd .lock", ".lock"),
+        ("chmod 777 debian-12", "chmod go-w"),
+    ] {
+        let site = site("c.zip", "one");
+        site.ok(&["pull"]);
+        pack(&site, "c.zip", "two");
+        sh(&site.tree(), script);
+        let words = site.fails(1, &["pull"]);
+        assert!(words.contains(word), "{script}: {words}");
+    }
 }
 
 #[test]

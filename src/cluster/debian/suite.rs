@@ -92,7 +92,7 @@ impl Suite {
     /// [`Error::Failed`] if the suite has none.
     pub fn packages(&self, asked: &str, component: &str, architecture: &str) -> Result<Vec<(String, Index)>> {
         let own = self.index(component, architecture).ok_or_else(|| {
-            let why = format!("it has no Packages.gz of component {component} for {architecture}");
+            let why = format!("it has no Packages of component {component} for {architecture}");
             Error::failed("use", format!("suite {asked}"), why)
         })?;
         let of_all = if self.has_index_of_all { self.index(component, "all") } else { None };
@@ -100,7 +100,7 @@ impl Suite {
     }
 
     fn index(&self, component: &str, architecture: &str) -> Option<(String, Index)> {
-        ["Packages.gz", "Packages"].into_iter().find_map(|name| {
+        ["Packages.gz", "Packages.xz", "Packages"].into_iter().find_map(|name| {
             let path = format!("{component}/binary-{architecture}/{name}");
             self.indices.get(&path).map(|index| (path.clone(), index.clone()))
         })

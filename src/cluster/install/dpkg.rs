@@ -24,6 +24,16 @@ const PAUSE: Duration = Duration::from_millis(500);
 /// one is laid beside it.
 pub const KEEP_OLD: [&str; 4] = ["--refuse-confnew", "--force-confdef", "--force-confold", "--refuse-confask"];
 
+/// apt looks at what is installed and at nothing else, and writes no cache; a release that the host prefers is then one that apt
+/// does not know.
+const INSTALLED_ALONE: [&str; 5] = [
+    "Dir::Etc::sourcelist=/dev/null",
+    "Dir::Etc::sourceparts=/dev/null",
+    "Dir::Cache::pkgcache=",
+    "Dir::Cache::srcpkgcache=",
+    "APT::Default-Release=",
+];
+
 /// Nobody is there to be asked, and nothing is to be started, listed or mailed.
 pub const ENVIRONMENT: [(&str, &str); 8] = [
     ("DEBIAN_FRONTEND", "noninteractive"),
@@ -107,11 +117,9 @@ pub fn database_is_sound(paths: &Paths) -> Result<()> {
         return broken(format!("packages are half installed ({})", names.join(", ")));
     }
     let mut check = vec!["apt-get", "check", "-o", "Debug::NoLocking=1"];
-    // Only what is installed is looked at, and no cache is written.
-    for option in ["Dir::Etc::sourcelist=/dev/null", "Dir::Etc::sourceparts=/dev/null"] {
+    for option in INSTALLED_ALONE {
         check.extend(["-o", option]);
     }
-    check.extend(["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]);
     match ask(paths, Job::new(check), "check", "the installed packages") {
         Err(Error::Failed { reason, .. }) => broken(reason),
         other => other.map(drop),

@@ -3,7 +3,9 @@
 //! The chain of trust is the archive's: gpgv checks `InRelease`, that has the digests of the indices, those have the digests of
 //! the packages. A link of it that does not hold ends the pull.
 
-use std::io::Read;
+use std::fs::File;
+use std::io::{Read, Seek};
+use std::time::Duration;
 
 use flate2::read::MultiGzDecoder;
 
@@ -20,6 +22,7 @@ use crate::exit;
 use crate::paths::Paths;
 use crate::sys::clock::Moment;
 use crate::sys::dir::Dir;
+use crate::sys::process::{self, Job};
 
 /// An index, unpacked, is not larger; the largest of Debian's is 60 MB.
 const INDEX_LIMIT: u64 = 1 << 30;
@@ -97,18 +100,38 @@ fn packages(transport: &Transport, name: &str, suite: &Suite, path: &str, index:
         let why = "it is not what the signed list says; the mirror is being updated, or it is damaged";
         return Err(Error::refused(format!("{plain} of the archive"), why));
     }
-    let is_packed = path.strip_suffix(".gz").is_some();
-    let unpacked = if is_packed { unpack(&bytes) } else { Ok(bytes) };
+    let unpacked = match path.rsplit_once('.').map(|(_, packing)| packing) {
+        Some("gz") => limited(MultiGzDecoder::new(bytes.as_slice())),
+        Some("xz") => limited(unpacked_by_xz(&bytes)?),
+        _ => Ok(bytes),
+    };
     let unpacked = unpacked.map_err(|why| Error::refused(format!("{plain} of the archive"), why))?;
     String::from_utf8(unpacked).map_err(|_| Error::refused(format!("{plain} of the archive"), "it is not UTF-8"))
 }
 
-fn unpack(bytes: &[u8]) -> std::io::Result<Vec<u8>> {
+fn limited(unpacking: impl Read) -> std::io::Result<Vec<u8>> {
     let mut unpacked = Vec::new();
-    MultiGzDecoder::new(bytes).take(INDEX_LIMIT + 1).read_to_end(&mut unpacked)?;
+    unpacking.take(INDEX_LIMIT + 1).read_to_end(&mut unpacked)?;
     if unpacked.len() as u64 > INDEX_LIMIT {
         return Err(std::io::Error::other(format!("it unpacks to more than {INDEX_LIMIT} bytes")));
     }
+    Ok(unpacked)
+}
+
+/// Some suites have no other packing. The system's own xz(1), which dpkg needs anyway, unpacks it.
+fn unpacked_by_xz(bytes: &[u8]) -> Result<File> {
+    let mut unpacked = process::in_memory(&[])?;
+    let sink = unpacked.try_clone().map_err(Error::io("make memory for", "an index"))?;
+    let limit = Duration::from_mins(5);
+    let done = Job::new(["xz", "--decompress", "--stdout"])
+        .input(process::in_memory(bytes)?)
+        .output(sink)
+        .deadline(limit, Duration::from_secs(5))
+        .run()?;
+    if !done.is_success() {
+        return Err(Error::failed("unpack", "an index of the archive", format!("xz: {}", done.ended)));
+    }
+    unpacked.rewind().map_err(Error::io("read", "an unpacked index"))?;
     Ok(unpacked)
 }
 

@@ -24,9 +24,9 @@ pub struct Event<'a> {
     pub cluster: &'a str,
     /// Its sequence number.
     pub sequence: u64,
-    /// Who said that it is good, if no host did.
+    /// Who says that it is good.
     pub confirmed_by: Option<&'a str>,
-    /// Why.
+    /// Why a person's word was enough.
     pub reason: Option<&'a str>,
 }
 

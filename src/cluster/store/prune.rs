@@ -8,13 +8,19 @@ use std::collections::HashSet;
 use super::history::{self, Event};
 use super::publish::Publisher;
 use super::split;
-use crate::cluster::manifest::{self, Cluster};
+use crate::cluster::manifest::{self, Cluster, is_sha256};
 use crate::cluster::pointer::{self, Pointer};
 use crate::cluster::tree::{self, Level};
 use crate::cluster::unpack::remove_tree;
 use crate::error::{Error, Result};
 use crate::sys::clock::Moment;
 use crate::sys::replace;
+use crate::sys::trusted::is_plain_name;
+
+/// How the names of what is not finished end.
+const DRAFT: &str = ".draft";
+/// How the names of what is being removed end.
+const GONE: &str = ".gone";
 
 impl Publisher<'_> {
     /// Removes what runs that were cut short have left of a release.
@@ -23,7 +29,8 @@ impl Publisher<'_> {
     /// [`Error::Io`].
     pub fn sweep(&self, release: &str) -> Result<()> {
         let Some(dir) = self.store.dir(&format!("{release}/{}", tree::CLUSTERS))? else { return Ok(()) };
-        for name in dir.names()?.iter().filter(|name| name.starts_with('.')) {
+        let is_ours = |name: &&String| name.starts_with('.') && (name.ends_with(DRAFT) || name.ends_with(GONE));
+        for name in dir.names()?.iter().filter(is_ours) {
             remove_tree(&dir, name)?;
         }
         Ok(())
@@ -49,7 +56,7 @@ impl Publisher<'_> {
             let event = Event { action: "remove", release, cluster: &id, sequence, confirmed_by: None, reason: None };
             history::record(self.store, self.lock, &event, now)?;
             let dir = self.store.make_dir(&format!("{release}/{}", tree::CLUSTERS))?;
-            let gone = format!(".{id}.gone");
+            let gone = format!(".{id}{GONE}");
             if replace::rename_new(&dir, &id, &dir, &gone)? {
                 remove_tree(&dir, &gone)?;
             }
@@ -63,8 +70,10 @@ impl Publisher<'_> {
         for release in self.store.releases()? {
             known.extend(self.store.ids(&release)?);
         }
-        for id in dir.names()?.iter().filter(|id| !known.contains(*id)) {
-            remove_tree(&dir, id)?;
+        for id in dir.names()?.iter().filter(|id| is_plain_name(id) && !known.contains(*id)) {
+            if dir.join(id).is_dir() {
+                remove_tree(&dir, id)?;
+            }
         }
         Ok(())
     }
@@ -80,9 +89,11 @@ impl Publisher<'_> {
                 named.extend(self.manifest(&release, &id)?.files.into_iter().map(|file| file.sha256));
             }
         }
-        for shelf in self.store.names(tree::POOL)? {
+        let is_shelf = |name: &&String| name.len() == 2 && name.bytes().all(|b| b.is_ascii_hexdigit());
+        for shelf in self.store.names(tree::POOL)?.iter().filter(is_shelf) {
             let Some(dir) = self.store.dir(&format!("{}/{shelf}", tree::POOL))? else { continue };
-            for name in dir.names()?.iter().filter(|name| !named.contains(*name)) {
+            let is_ours = |name: &String| is_sha256(name.trim_start_matches('.').trim_end_matches(DRAFT));
+            for name in dir.names()?.iter().filter(|name| is_ours(name) && !named.contains(*name)) {
                 dir.remove(name)?;
             }
         }
