@@ -10,7 +10,7 @@ use super::sysvinit::Sysvinit;
 use super::unknown::Unknown;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::process::Job;
+use crate::sys::process::{Ended, Job};
 
 /// Which init system this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Asks a program of the init system; what it printed, whatever its exit code. `None` if it is not there or does not answer.
 pub(super) fn ask(paths: &Paths, argv: &[&str]) -> Option<String> {
     let done = Job::new(argv).inside(paths.root()).deadline(PATIENCE, Duration::from_secs(1)).run().ok()?;
-    matches!(done.ended, crate::sys::process::Ended::Code(_)).then(|| done.text())
+    // From 125 on it is chroot(1) that speaks: below that root there is no such program.
+    matches!(done.ended, Ended::Code(0..125)).then(|| done.text())
 }
 
 /// Runs the first command that succeeds.
@@ -186,6 +187,12 @@ mod tests {
         let (keep, paths) = root(&["etc/inittab"], &["sbin"]);
         symlink("/lib/systemd/systemd", keep.path().join("sbin/init")).unwrap();
         assert_eq!(detect(&paths), Kind::Other);
+    }
+
+    #[test]
+    fn a_root_without_the_program_gives_no_answer_instead_of_an_excuse() {
+        let (_keep, paths) = root(&[], &["bin"]);
+        assert_eq!(ask(&paths, &["runlevel"]), None);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 """Called off by hand, in every state up to and in the maintenance boot: `rm /etc/patchflag`, and `rm /etc/patch*`."""
 
-from . import rig as rigs
+from . import orders, rig as rigs
 from .rig import check, equal
 from .runner import case
 
@@ -158,3 +158,22 @@ def everything_removed_during_the_installation_does_not_keep_the_host_down(rig):
     rig.idle()
     equal(len(rig.installs()), 1, "installations")
     rig.works()
+
+
+@case()
+def removed_beside_what_a_killed_tool_has_left(rig):
+    """The run ends as its journal says, or not at all where that is gone too; nothing is installed, nothing stays."""
+    for removal in (FLAG, ALL):
+        for left, ends, subject, _ in orders.LEFT:
+            words = f"{removal} beside {left[-1]}"
+            rig.host.run("rm -rf /var/spool/patch /etc/patchlog.*")
+            rig.stage()
+            orders.leave(rig, left)
+            rig.host.output(removal)
+            rig.host.run(["patchit", "--finish"])
+            rig.host.run(["patchit"])
+            rig.idle()
+            wanted = int(subject is not None and removal == FLAG)
+            equal(len(rig.mails()), wanted, f"{words}: mails {rig.subjects()}")
+            check(removal == ALL or rig.ended()[-1] == ends, f"{words}: how the run ended")
+            equal(rig.installs(), [], f"{words}: installations")

@@ -58,10 +58,16 @@ class Rig:
         """Remove the host."""
         self.host.stop()
 
+    def become_member_of(self, site):
+        """Belong to another site: its key, its tree. The host is not cleaned but replaced after that."""
+        self.site = None
+        self.host.write("/etc/patch/patchflag.pub", site.key)
+        site.copy_tree(self.host)
+
     def clean(self):
         """Make the host idle and forgetful; false if that takes a new one."""
         host = self.host
-        if not self.is_normal() or host.exists("/usr/sbin/patchit.real") or host.level() != self.normal:
+        if self.site is None or not self.is_normal() or host.exists("/usr/sbin/patchit.real") or host.level() != self.normal:
             return False
         if host.run("pgrep 'patchit|grab-patch|patch-stage'").returncode == 0:
             return False

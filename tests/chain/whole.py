@@ -1,6 +1,9 @@
 """A whole run: armed by touch, patched in the maintenance boot and nowhere else, back at the host's own level, mailed once."""
 
 import re
+import tempfile
+
+from tests import site as sites
 
 from . import journal
 from .rig import check, equal
@@ -91,3 +94,28 @@ def ticks_at_once_do_one_thing(rig):
              if rig.host.exists(path)]
     check(len(codes) >= 4 and codes.count("0") >= 4, f"four had nothing to do: {codes}")
     equal(rig.ended(), STATES, "the states of the run")
+
+
+@case()
+def packages_are_installed_by_apt_in_the_maintenance_boot(rig):
+    """A package goes from 1 to 2 with the network gone, its service policy in place; the mail says which."""
+    with tempfile.TemporaryDirectory() as debs, sites.Site(rig.site.tools) as shop:
+        old = sites.tiny(f"{debs}/old", "1")
+        sites.tiny(f"{debs}/new", "2", postinst="runlevel >/var/lib/case.level; pgrep -x cron >>/var/lib/case.level; exit 0")
+        shop.apt(f"{debs}/new")
+        rig.host.write("/var/lib/old.deb", old.read_bytes())
+        rig.host.output("dpkg -i /var/lib/old.deb")
+        rig.become_member_of(shop)
+        rig.stage()
+    version = ["dpkg-query", "-W", "-f", "${Version} ${db:Status-Abbrev}", "tiny"]
+    equal(rig.host.output(version).strip(), "1 ii", "the package when it is staged")
+    rig.go()
+    rig.finish()
+    rig.idle()
+    equal(rig.host.output(version).strip(), "2 ii", "the package at last")
+    equal(rig.ended(), STATES, "the states of the run")
+    equal(journal.facts(rig.dated()[0])["changes"], "tiny 1 2", "the changes")
+    check(len(rig.mails()) == 1 and "1 package" in rig.subjects()[0], f"mails {rig.subjects()}")
+    said = rig.host.read("/var/lib/case.level").split()
+    check(rig.kind == "systemd" or said == ["N", "1"], f"the level of the installation, and cron: {said}")
+    check(not rig.host.exists("/usr/sbin/policy-rc.d"), "services may start again")

@@ -1,0 +1,253 @@
+//! `patchit(8)` at moments and in boots of one's choice: the real binary below another root, which it never reboots.
+//!
+//! The root is a bare sysvinit host as far as patchit looks at one. What happens on hosts that really boot is proved by
+//! `tests/chain`; here is the clock.
+
+#![allow(clippy::unwrap_used)] // a test that cannot go on has failed, and says why
+
+use std::fs;
+use std::process::{Command, Output};
+
+use patchflag::flag::record::Draft;
+use patchflag::flag::state::State;
+use patchflag::sys::clock;
+
+const RUN: &str = "20261121T014000Z.7";
+const THIS_BOOT: &str = "this/100";
+const STAGED: &str = "2026-11-21T01:40:05Z";
+const ORDERED: &str = "2026-11-21T02:00:00Z";
+
+/// Which boot patchit finds itself in, as init tells it.
+#[derive(Clone, Copy)]
+enum Boot {
+    /// At level 2.
+    Normal,
+    /// At level 1, straight from the boot loader.
+    Maintenance,
+}
+
+struct Root(tempfile::TempDir);
+
+impl Root {
+    /// Idle, at the normal level, with this much in section [patchit].
+    fn new(patchit: &str) -> Self {
+        let root = Self(tempfile::tempdir().unwrap());
+        root.write("etc/patch/config.ini", &format!("[patchit]\n{patchit}\n"));
+        root.write("etc/inittab", "id:2:initdefault:\n");
+        root.write("etc/hostname", "web01\n");
+        root.write("sbin/init", "");
+        root.write("proc/cmdline", "ro quiet\n");
+        root.write("proc/uptime", "1000.00 1.00\n");
+        root.write("proc/1/stat", "1 (init) S 0 1 1 0 -1 4194560 1 1 1 1 1 1 1 1 20 0 1 0 100 1 1\n");
+        root.write("proc/sys/kernel/random/boot_id", "this\n");
+        root.write("proc/sys/kernel/osrelease", "6.1.0-1-amd64\n");
+        for folder in ["etc/rc2.d", "run", "var/spool", "var/lib"] {
+            fs::create_dir_all(root.0.path().join(folder)).unwrap();
+        }
+        root
+    }
+
+    /// The same, armed and staged.
+    fn staged(patchit: &str, flag: &str) -> Self {
+        let root = Self::new(patchit);
+        root.write("etc/patchflag", flag);
+        root.record(STAGED, &Draft::state(State::Fetching));
+        root.record(STAGED, &Draft::state(State::Staged));
+        root
+    }
+
+    /// The same, with a maintenance boot ordered in this boot or in another one.
+    fn ordered(patchit: &str, boot: &str) -> Self {
+        let root = Self::staged(patchit, "");
+        root.record(ORDERED, &Draft::state(State::Ordered).field("boot", boot).field("level", "2"));
+        root.write("etc/inittab", "id:1:initdefault: # patchflag: was 2\n");
+        root
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let path = self.0.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    fn record(&self, time: &str, draft: &Draft) {
+        let log = fs::read_to_string(self.0.path().join("etc/patchlog")).unwrap_or_default();
+        let line = draft.line(clock::parse(time).unwrap(), "test", 7, RUN);
+        self.write("etc/patchlog", &format!("{log}{line}\n"));
+    }
+
+    fn patchit(&self, now: &str, boot: Boot, args: &[&str]) -> Output {
+        let (previous, level) = match boot {
+            Boot::Normal => ("N", "2"),
+            Boot::Maintenance => ("N", "1"),
+        };
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patchit"));
+        command.arg("--root").arg(self.0.path()).args(["--now", now]).args(args);
+        let command = command.env_clear().env("PREVLEVEL", previous).env("RUNLEVEL", level).env("TZ", "UTC");
+        command.output().unwrap()
+    }
+
+    /// A tick at this moment at the normal level; it must not fail.
+    fn tick(&self, now: &str) -> String {
+        let done = self.patchit(now, Boot::Normal, &[]);
+        assert!(done.status.success(), "{done:?}");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// What `--explain` says at this moment; it changes nothing.
+    fn explains(&self, now: &str) -> String {
+        let before = self.listing();
+        let done = self.patchit(now, Boot::Normal, &["--explain"]);
+        assert_eq!(self.listing(), before, "--explain has changed something");
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    /// Every file below the root with its text, but for the host lock: that is taken before anything is read.
+    fn listing(&self) -> Vec<(String, String)> {
+        let files = walkdir::WalkDir::new(self.0.path()).sort_by_file_name().into_iter().map(Result::unwrap);
+        let files = files.filter(|entry| entry.file_type().is_file() && !entry.path().ends_with("run/patch/lock"));
+        files.map(|entry| (entry.path().display().to_string(), fs::read_to_string(entry.path()).unwrap())).collect()
+    }
+
+    /// The journal, dated or not.
+    fn log(&self) -> String {
+        let read = |name: &str| fs::read_to_string(self.0.path().join(name));
+        read("etc/patchlog").or_else(|_| read("etc/patchlog.261121")).unwrap()
+    }
+
+    /// The states that the journal has reached since `staged`.
+    fn states(&self) -> Vec<String> {
+        let log = self.log();
+        let words = log.split_whitespace().filter_map(|word| word.strip_prefix("state="));
+        words.skip(2).map(str::to_string).collect()
+    }
+
+    fn inittab(&self) -> String {
+        fs::read_to_string(self.0.path().join("etc/inittab")).unwrap()
+    }
+
+    fn mails(&self) -> usize {
+        fs::read_dir(self.0.path().join("var/spool/patch/queue")).map_or(0, Iterator::count)
+    }
+
+    /// The run is over, it failed, and nothing was installed; init has its own level back.
+    fn assert_failed(&self, because: &str) {
+        assert_eq!(self.states().iter().rev().take(2).collect::<Vec<_>>(), ["failed", "failing"], "{}", self.log());
+        assert!(!self.log().contains("state=installing"), "{}", self.log());
+        assert!(self.log().contains(because), "{}", self.log());
+        assert_eq!(self.inittab(), "id:2:initdefault:\n");
+        assert!(!self.0.path().join("etc/patchflag").exists());
+        assert_eq!(self.mails(), 1);
+    }
+}
+
+#[test]
+fn a_window_is_open_from_its_first_minute_to_before_its_last() {
+    let root = Root::staged("window = 22:00-05:00", "");
+    for (now, open) in
+        [("21:59:59", false), ("22:00:00", true), ("23:59:59", true), ("04:59:59", true), ("05:00:00", false)]
+    {
+        let said = root.explains(&format!("2026-11-21T{now}Z"));
+        assert_eq!(said.contains("would order the maintenance boot"), open, "{now}: {said}");
+        assert_eq!(said.contains("window 22:00-05:00"), !open, "{now}: {said}");
+    }
+    root.tick("2026-11-21T21:59:59Z");
+    assert_eq!(root.states(), [""; 0]);
+    assert!(root.tick("2026-11-21T22:00:00Z").contains("would reboot"));
+    assert_eq!(root.states(), ["ordered"]);
+    assert_eq!(root.inittab(), "id:1:initdefault: # patchflag: was 2\n");
+}
+
+#[test]
+fn not_before_is_kept_to_the_second() {
+    let root = Root::staged("", "not_before=2026-11-21T03:00:00+01:00\n");
+    root.tick("2026-11-21T01:59:59Z");
+    assert_eq!(root.states(), [""; 0]);
+    root.tick("2026-11-21T02:00:00Z");
+    assert_eq!(root.states(), ["ordered"]);
+}
+
+#[test]
+fn not_after_ends_a_run_that_waits_with_a_mail_and_no_failure() {
+    let root = Root::staged("after = dump", "not_after=2026-11-21T06:00:00Z\n");
+    root.tick("2026-11-21T05:59:59Z");
+    assert_eq!((root.states().len(), root.mails()), (0, 0));
+    root.tick("2026-11-21T06:00:00Z");
+    assert_eq!((root.states(), root.mails()), (["expiring", "ending", "ended"].map(String::from).to_vec(), 1));
+    assert!(!root.0.path().join("etc/patchfailed").is_symlink());
+}
+
+#[test]
+fn an_order_that_no_boot_has_followed_fails_after_its_time_and_not_before() {
+    let root = Root::ordered("boot_wait = 15m", THIS_BOOT);
+    root.tick("2026-11-21T02:14:59Z");
+    assert_eq!(root.states(), ["ordered"]);
+    assert!(root.explains("2026-11-21T02:15:00Z").contains("no boot followed the order"));
+    assert_eq!(root.patchit("2026-11-21T02:15:00Z", Boot::Normal, &["--finish"]).status.code(), Some(1));
+    root.assert_failed("no boot followed the order");
+}
+
+#[test]
+fn an_order_is_not_waited_for_for_ever_by_a_clock_that_was_set_back() {
+    let root = Root::ordered("boot_wait = 15m", THIS_BOOT);
+    root.patchit("2026-11-20T02:00:00Z", Boot::Normal, &["--finish"]);
+    root.assert_failed("no boot followed the order");
+}
+
+#[test]
+fn a_normal_boot_after_the_order_fails_the_run_at_once() {
+    let root = Root::ordered("", "other/1");
+    root.patchit("2026-11-21T02:00:30Z", Boot::Normal, &["--finish"]);
+    root.assert_failed("not into the maintenance boot");
+}
+
+#[test]
+fn a_maintenance_boot_follows_no_order_that_is_too_old_or_of_the_future() {
+    for (now, because) in [
+        ("2026-11-21T03:00:01Z", "older than an hour"),
+        ("2026-11-21T01:59:59Z", "set the clock"),
+        ("2000-01-01T00:00:00Z", "set the clock"),
+    ] {
+        let root = Root::ordered("", "other/1");
+        let done = root.patchit(now, Boot::Maintenance, &[]);
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        assert!(String::from_utf8_lossy(&done.stdout).contains("would reboot"), "{done:?}");
+        root.assert_failed(because);
+    }
+}
+
+#[test]
+fn a_maintenance_boot_in_the_boot_that_gave_the_order_installs_nothing() {
+    let root = Root::ordered("", THIS_BOOT);
+    root.patchit("2026-11-21T02:00:30Z", Boot::Maintenance, &[]);
+    root.assert_failed("not booted since the order");
+}
+
+#[test]
+fn a_word_on_the_kernels_command_line_keeps_every_file_as_it_is() {
+    for word in ["patchit=off", "single", "emergency", "rescue"] {
+        let root = Root::ordered("", "other/1");
+        root.write("proc/cmdline", &format!("ro {word} quiet\n"));
+        let before = root.listing();
+        for boot in [Boot::Maintenance, Boot::Normal] {
+            assert!(root.patchit("2026-11-21T02:01:00Z", boot, &[]).status.success());
+        }
+        assert_eq!(root.listing(), before, "{word}");
+    }
+}
+
+#[test]
+fn a_configuration_that_cannot_be_read_still_takes_the_order_back() {
+    let root = Root::ordered("no_such_key = 1", "other/1");
+    let done = root.patchit("2026-11-21T02:01:00Z", Boot::Maintenance, &[]);
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    assert_eq!((root.inittab().as_str(), root.states().len()), ("id:2:initdefault:\n", 1));
+}
+
+#[test]
+fn an_order_without_any_flag_is_taken_back() {
+    let root = Root::new("");
+    root.write("etc/inittab", "id:1:initdefault: # patchflag: was 2\n");
+    root.tick("2026-11-21T02:00:00Z");
+    assert_eq!((root.inittab().as_str(), root.mails()), ("id:2:initdefault:\n", 0));
+}
