@@ -16,14 +16,14 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit install clean
+.PHONY: all build check ground tools lint unit crash crash-sample install clean
 
 all: build
 
 build:
 	cargo build --locked --profile $(PROFILE) --target $(STATIC) --bins
 
-check: ground lint unit
+check: ground lint unit crash-sample
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
 NEEDED := apt-utils binutils busybox-static debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
@@ -44,6 +44,13 @@ lint: tools
 
 unit: tools
 	cargo test --locked
+
+# Every tool killed before every system call that changes something, on booted hosts. All of it, or a sample by the commit.
+crash: tools
+	python3 -m tests.crash
+
+crash-sample: tools
+	python3 -m tests.crash --sample 40
 
 install: build
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(unitdir) \
