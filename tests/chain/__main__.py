@@ -16,7 +16,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python3 -m tests.chain", description=__doc__)
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--kind", choices=runner.KINDS, action="append")
-    parser.add_argument("--workers", type=int, default=1, help="hosts of each kind at a time")
+    parser.add_argument("--workers", type=int, default=2, help="hosts of each kind at a time")
     options = parser.parse_args()
     began, failed, passed = time.monotonic(), 0, 0
     with sites.Site() as site, Lab() as lab:

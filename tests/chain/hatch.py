@@ -62,7 +62,7 @@ def single_user_mode_by_hand_is_no_ordered_boot(rig):
     rig.settle()
     equal((len(rig.host.boots), rig.installs()), (boots, []), "boots and installations")
     rig.configure(boot_wait="1s")
-    rig.tick("patchit", "--finish", code=1)
+    rig.finish()
     equal(rig.ended()[-2:], ["failing", "failed"], "how the run ended")
     rig.idle()
 
