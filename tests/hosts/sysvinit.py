@@ -18,9 +18,8 @@ class Sysvinit(Init):
         """Start the root as a container; the kernel gives init those words that it does not know itself."""
         host = self.host
         arguments = [word for word in words if "=" not in word and word not in ("ro", "rw", "quiet")]
-        # A reboot ends the container by SIGHUP, and unshare itself by the same; below nohup(1) it would be ignored.
         return host.enter_network(
-            "env", "--default-signal=HUP,INT", "unshare", "--fork", "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child",
+            "unshare", "--fork", "--pid", "--mount", "--uts", "--ipc", "--cgroup", "--kill-child",
             *([] if host.link else ["--net"]), "--propagation", "private",
             BOOT, host.disk.root, host.name, cmdline_file, *arguments)
 
