@@ -11,6 +11,7 @@ Usage: noop.py --tools DIR --venv DIR --json FILE [--runs N]
 import argparse
 import json
 import os
+import random
 import statistics
 import subprocess
 import sys
@@ -46,10 +47,12 @@ def seconds(argv):
 
 
 def medians(commands, runs):
-    """Median seconds of each command, all taking turns; the first round warms up."""
+    """Median seconds of each command, all taking turns in a new order each round; the first round warms up."""
     times = {name: [] for name in commands}
+    turns = list(commands.items())
     for _ in range(runs + 1):
-        for name, argv in commands.items():
+        random.shuffle(turns)
+        for name, argv in turns:
             times[name].append(seconds(argv))
     return {name: statistics.median(values[1:]) for name, values in times.items()}
 

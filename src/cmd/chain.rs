@@ -1,6 +1,7 @@
 //! The first lines of every stage: start only if there is something to do, and only if nobody else works (rules 1 and 2).
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use crate::boot::cmdline::Hatch;
 use crate::boot::{hatch, init};
@@ -25,12 +26,23 @@ pub fn called_as(words: &[&str]) -> bool {
     words.iter().all(|word| arguments.next().is_some_and(|a| a == *word)) && arguments.next().is_none()
 }
 
+/// How long a tick waits for the one that cron started in the same second: two lines of one crontab must not keep each other from
+/// their work minute after minute.
+const PATIENCE: Duration = Duration::from_secs(3);
+
 /// Takes the host lock; `None` means that somebody works, which is no fault.
 ///
 /// # Errors
 /// If the lock cannot be judged or opened.
 pub fn lock(paths: &Paths) -> Result<Option<Lock>> {
-    lockfile::try_take(&paths.host_lock())
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let taken = lockfile::try_take(&paths.host_lock())?;
+        if taken.is_some() || Instant::now() >= end {
+            return Ok(taken);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
 }
 
 /// Whether the kernel's command line tells us to keep our hands off this boot; says so if it does.

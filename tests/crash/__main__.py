@@ -45,7 +45,7 @@ def main():
 def arguments():
     """The command line."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.crash")
-    parser.add_argument("--sample", type=int, help="so many points, chosen by the seed")
+    parser.add_argument("--sample", type=int, help="so many points, chosen by the seed, of a run and two of its other ends")
     parser.add_argument("--only", action="append", default=[], metavar="INIT:STAGE:CALL:N", help="this point")
     parser.add_argument("--stage", help="the points of this stage")
     parser.add_argument("--init", choices=("sysv", "systemd"), action="append")
@@ -89,8 +89,16 @@ class Suite:
     def record(self, kind):
         """One init's whole run."""
         recorder = stages.Recorder(self.lab, kind, self.site)
-        recorder.record()
+        recorder.record(self.ends(kind))
         return recorder
+
+    def ends(self, kind):
+        """Which ends of a run are recorded: all, two for a sample, or what `--only` asks for."""
+        known = list(stages.ENDS)
+        if self.args.only or self.args.stage:
+            asked = {self.args.stage, *(point.Point.read(text).stage for text in self.args.only)}
+            return [stage for stage in known if stage in asked]
+        return random.Random(f"{self.args.seed}/{kind}").sample(known, 2) if self.args.sample else known
 
     def order(self):
         """The order of flushes in everything that was recorded."""

@@ -3,9 +3,10 @@
 import itertools
 import threading
 
-from tests import site
 from tests.hosts.host import Host
 from tests.hosts.lab import Lab
+
+from .trace import TRACED
 
 KIT = "/opt/crash"
 TRACE = f"{KIT}/trace"
@@ -13,7 +14,6 @@ PLAN = f"{KIT}/plan"
 QUIET = f"{KIT}/quiet"
 TOOLS = ("grab-patch", "patch-stage", "patchit", "patch-mail")
 MAILS = "/var/lib/mail-witness"
-ORIGINAL = f"{KIT}/etc"
 OLDER = "an older run that nobody may overwrite\n"
 
 # Stands where the tool was. With a plan the tool runs under strace, once. With `quiet` the boot's own `patchit --finish` stays
@@ -135,7 +135,6 @@ def prepare(lab, kind, the_site, today):
 
 def options(*more, tree=False, follow=True):
     """The words of a plan."""
-    from .trace import TRACED
     output = f"'|{KIT}/reap'" if tree else TRACE
     return " ".join([*(["-f", "--seccomp-bpf"] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={TRACED}",
                      "-e", "signal=kill", *more])
@@ -146,5 +145,3 @@ def injection(mode, call, number):
     inject = ["-e", f"inject={call}:signal=KILL:when={number}"]
     return options(*inject, tree=mode == "tree", follow=mode == "tree")
 
-
-__all__ = ["CrashLab", "CrashHost", "prepare", "options", "injection", "site"]

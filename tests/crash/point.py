@@ -1,6 +1,7 @@
 """One kill: a stage cut short before one system call, then the host left to its ticks until it is at rest."""
 
 import random
+import re
 import time
 from dataclasses import dataclass
 
@@ -86,9 +87,10 @@ def at_normal_level(host, point):
 
 
 def is_over(host):
-    """The traced tool has begun and is gone."""
+    """Somebody was killed, or the traced tool, whose process is the first one that strace names, has ended."""
     text = host.trace()
-    return KILLED in text or "+++ exited" in text.rpartition("\n")[0].rpartition("\n")[2]
+    first = re.match(r"\d* *", text)[0]
+    return KILLED in text or bool(re.search(rf"^{first}\+\+\+ exited", text, re.M))
 
 
 def in_maintenance(host, point):
@@ -117,14 +119,14 @@ def wait(predicate, timeout):
 
 
 def recover(host, kind):
-    """Ticks until the host is at rest; what is still to be done if it never is."""
-    end = time.monotonic() + PATIENCE
+    """Ticks until the host is at rest and stays so; what is still to be done if it never is."""
+    end, ticks = time.monotonic() + PATIENCE, 0
     while time.monotonic() < end:
         if not wait(lambda: is_up(host), end - time.monotonic()):
             break
-        if not unrest(host):
+        if ticks and not unrest(host):
             return ""
-        boots = len(host.boots)
+        boots, ticks = len(host.boots), ticks + 1
         try:
             host.tick(TICK, timeout=30)
         except LabError:

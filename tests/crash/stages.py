@@ -20,6 +20,9 @@ COMMANDS = {
     "grab-patch-fails": "grab-patch",
 }
 
+# Other ends that a run can have: the stage, and what leads to it.
+ENDS = {"patch-mail-deliver": "deliver", "patchit-called-off": "called_off", "patchit-interrupted": "interrupted",
+        "patchit-refused": "refused", "grab-patch-fails": "fails"}
 # Stages whose tick rightly ends with 1.
 FAIL = ("patchit-interrupted", "patchit-refused", "grab-patch-fails")
 OTHER_KEY = "untrusted comment: another key\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n"
@@ -50,8 +53,8 @@ class Recorder:
         self.stages = {}
         self.before = set()
 
-    def record(self):
-        """All stages, in order."""
+    def record(self, ends):
+        """All stages of a run that goes well, then these other ends of one."""
         with self.lab.host(f"record-{self.kind}", self.kind, (self.golden,)) as host:
             host.before_boot = lambda number: self.between(host, number)
             host.boot()
@@ -64,8 +67,8 @@ class Recorder:
             host.tick("setsid patchit >/dev/null 2>&1 </dev/null &")
             host.wait_up(3, 90)
             self.finish(host)
-        for other_end in (self.deliver, self.called_off, self.interrupted, self.refused, self.fails):
-            other_end()
+        for end in ends:
+            getattr(self, ENDS[end])()
         return self.stages
 
     def begin(self, host, name):

@@ -68,7 +68,7 @@ class Call:
 
 def read(text):
     """The calls of a recording, and the process that was started first."""
-    calls, numbers, open_calls, after_start = [], Counter(), {}, set()
+    calls, numbers, open_calls = [], Counter(), {}
     for line in text.splitlines():
         pid, rest = LINE.match(line).groups()
         pid = int(pid or 0)
@@ -87,12 +87,20 @@ def read(text):
         if "<unfinished ...>" in words:
             open_calls[pid, name] = call
         calls.append(call)
-    first = calls[0].pid if calls else 0
+    mark(calls)
+    return calls[0].pid if calls else 0, calls
+
+
+def mark(calls):
+    """Say of each call whether it changes something. While a process waits for its child, the child is at work: of each row of
+    waits the first counts."""
+    has_child = set()
     for call in calls:
-        call.changes = does_change(call) or (call.name in WAITS and call.pid in after_start)
-        # While a tool waits for its child, the child is at work: one kill there for each child.
-        (after_start.add if call.name in STARTS else after_start.discard if call.name in WAITS else lambda pid: None)(call.pid)
-    return first, calls
+        call.changes = does_change(call) or (call.name in WAITS and call.pid in has_child)
+        if call.name in STARTS:
+            has_child.add(call.pid)
+        elif call.name in WAITS:
+            has_child.discard(call.pid)
 
 
 def does_change(call):

@@ -6,6 +6,7 @@ takes everything that was sent to the disk: what the guest had only in its page 
 guest had flushed is there; of what it sent after that, each page is there or is not.
 """
 
+import contextlib
 import struct
 
 from .error import LabError
@@ -45,15 +46,33 @@ class Image:
             self.lab.run("umount", self.root)
             self._mounted = False
 
+    @contextlib.contextmanager
+    def copy(self):
+        """A copy of the disk as it lies there, to look at: nothing is mended on the disk itself."""
+        self.unmount()
+        copy = f"{self.home}/disk.copy"
+        self.lab.run("cp", "--sparse=always", self.file, copy)
+        try:
+            yield copy
+        finally:
+            self.lab.run("rm", copy)
+
     def check(self):
         """e2fsck on a copy, the journal replayed first: its code (0 clean, 1 mended) and what it said."""
-        self.unmount()
-        copy = f"{self.home}/disk.checked"
-        self.lab.run("cp", "--sparse=always", self.file, copy)
-        done = self.lab.run("sh", "-c", 'e2fsck -fy "$1" 2>&1; echo "code=$?"', "sh", copy).stdout
-        self.lab.run("rm", copy)
+        with self.copy() as copy:
+            done = self.lab.run("sh", "-c", 'e2fsck -fy "$1" 2>&1; echo "code=$?"', "sh", copy).stdout
         said, _, code = done.rpartition("code=")
         return int(code), said
+
+    @contextlib.contextmanager
+    def look(self):
+        """What the next boot will find, as a path in the laboratory: a copy with its journal replayed."""
+        with self.copy() as copy:
+            self.lab.run("mount", "-o", "loop", copy, self.root)
+            try:
+                yield self.root
+            finally:
+                self.lab.run("umount", self.root)
 
     def begin(self):
         """The machine is about to be switched on: it works on a copy, and the log of its writes is empty."""

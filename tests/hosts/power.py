@@ -81,7 +81,9 @@ class Power(threading.Thread):
         with self._switch:
             started = not self._was_cut
             if started:
-                self.process = subprocess.Popen(cgroup.joined(host.groups, command), stdin=terminal, stdout=terminal,
+                # A reboot ends the container by SIGHUP; below nohup(1) nobody would hear it.
+                command = ["env", "--default-signal=HUP,INT", *cgroup.joined(host.groups, command)]
+                self.process = subprocess.Popen(command, stdin=terminal, stdout=terminal,
                                                 stderr=terminal, start_new_session=True)
                 host.boots.append(Boot(len(host.boots) + 1, time.time(), cmdline, self.process.pid))
         return started

@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import guard, packages, roots
+from . import guarded, packages, roots
 from .disk import inside, refuse_shared
 from .error import LabError
 from .host import Host
@@ -21,8 +21,6 @@ from .power import End
 from .server import Server
 from .wait import wait_for
 
-# In the environment of the guarded half of the program: the file that it leaves its counts in.
-GUARDED = "PATCHFLAG_TEST_COUNTS"
 TREE = Path(__file__).parents[2]
 
 MAIL = """
@@ -371,27 +369,5 @@ def all_command_lines():
     return lines
 
 
-def main():
-    """Run the tests below a guard; the machine being as it was counts as one of them."""
-    start = time.monotonic()
-    if os.environ.get(GUARDED):
-        program = unittest.main(module=__name__, exit=False, verbosity=2)
-        broken = len(program.result.failures) + len(program.result.errors)
-        Path(os.environ[GUARDED]).write_text(f"{program.result.testsRun - broken} {broken}")
-        return 0
-    with tempfile.NamedTemporaryFile("r") as counts:
-        os.environ[GUARDED] = counts.name
-        walls = 0
-        try:
-            guard.run([sys.executable, "-m", __spec__.name, *sys.argv[1:]])
-        except LabError as error:
-            print(error, file=sys.stderr)
-            walls = 1
-        passed, failed = (int(word) for word in (counts.read() or "0 1").split())
-    print(f"hosts: {time.monotonic() - start:.1f} s")
-    print(f"{passed + 1 - walls} passed, {failed + walls} failed")
-    return 1 if failed + walls else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded.main(__name__, "hosts"))

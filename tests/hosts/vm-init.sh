@@ -6,7 +6,8 @@ mount -t devtmpfs -o nosuid,mode=755 dev /dev
 modprobe -a virtio_pci virtio_blk virtio_console
 
 options=ro
-for word in $(cat /proc/cmdline); do
+read -r words </proc/cmdline
+for word in $words; do
     case $word in rootflags=*) options=$options,${word#rootflags=} ;; esac
 done
 

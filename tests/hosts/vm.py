@@ -34,11 +34,13 @@ from .wait import wait_for
 AGENT = Path(__file__).with_name("vm-agent.sh")
 AGENT_PLACE = "/usr/local/lib/vm/agent"
 BUSYBOX_PLACE = "/usr/local/lib/vm/busybox"
+BESIDE_PLACE = "/usr/local/lib/vm/beside"
 LEVEL = "/dev/.agent/level"
 CMDLINE = "console=ttyS0 root=/dev/vda panic=1 mitigations=off random.trust_cpu=on quiet"
 # Mount options under which a file system shows forgotten fsyncs sooner: no data before its metadata is promised.
 HARSH = "data=writeback,nodelalloc,commit=1"
 SERVICES = "/run/lab/qemu"
+LEVELS = ("system-update.target", "emergency.target", "rescue.target", "graphical.target", "multi-user.target")
 
 
 class Lost(LabError):
@@ -50,8 +52,8 @@ class Machine:
 
     def __init__(self, name, kind, lab=None, size="1200m", memory=512):
         tools.require("busybox", "mke2fs")
-        self.name, self.kind, self.memory = name, kind, memory
         self.lab = lab or Lab.current()
+        self.name, self.kind, self.memory = self.lab.new_name(name), kind, memory
         self.cmdline = CMDLINE
         self.boots = []
         self.home = f"/run/lab/vms/{name}"
@@ -236,6 +238,10 @@ class Machine:
         """Have init keep a program running at the normal level, from the next boot on."""
         self.init.add_service(name, argv)
 
+    def run_beside(self, program):
+        """Have a program for sh run beside the agent, at every level and from early on, from the next boot on."""
+        self.write(BESIDE_PLACE, program, 0o755)
+
     # How it is done.
 
     def _command(self, agent, control):
@@ -343,6 +349,11 @@ class SystemdInside(Systemd):
 
     wait = ("until case $(systemctl is-system-running) in running|degraded|maintenance) true;; *) false;; esac;"
             " do sleep 0.5; done")
+
+    def level(self):
+        """The highest target that is reached, or nothing."""
+        active = self.host.run(["systemctl", "is-active", *LEVELS]).stdout.split()
+        return next((target for target, state in zip(LEVELS, active) if state == "active"), "")
 
     def keep_agent(self):
         """As early as /dev is there, in every target, until the very end."""

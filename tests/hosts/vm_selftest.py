@@ -2,22 +2,22 @@
 
 import re
 import sys
-import time
 import unittest
 
-from . import vm
+from . import guarded, vm
 from .error import LabError
 from .lab import Lab
 
-# Writes without end. Every line of `synced` is in a file that was fsynced before the console says so; `forgotten` is
-# written first and never synced. `renamed` is replaced by draft, fsync, rename, fsync of the folder.
+# Writes without end. Every line of `synced` is fsynced before the console says so; `forgotten` gets the same lines, and is
+# never synced. `renamed` is replaced by draft, fsync, rename, fsync of the folder. `doubtful` goes to the disk all the
+# while, past the page cache and without a flush.
 WRITER = r"""
 cd /var/lib/writer
-head -c 3000000 /dev/urandom >forgotten
+dd if=/dev/zero of=doubtful bs=4k count=100000 oflag=direct 2>/dev/null &
 n=0
 while :; do
     n=$((n + 1))
-    echo "line $n" >>synced
+    echo "line $n" | tee -a forgotten >>synced
     echo "$n" >draft
     sync draft
     mv draft renamed
@@ -72,7 +72,7 @@ class Machines(unittest.TestCase):
         return promised(machine, start)
 
     def read_back(self, machine, promise):
-        """Everything promised is there after the next boot, the file system is sound, and what was never synced is gone."""
+        """Everything promised is there after the next boot, the file system is sound, and of what was never synced the end is gone."""
         code, said = machine.disk.check()
         self.assertLessEqual(code, 1, said)
         machine.boot()
@@ -81,14 +81,14 @@ class Machines(unittest.TestCase):
         self.assertEqual(lines[:promise], [f"line {number}" for number in range(1, promise + 1)])
         self.assertGreaterEqual(int(machine.read("/var/lib/writer/renamed")), promise)
         self.assertIn("rw", machine.output("grep ' / ' /proc/mounts | cut -d ' ' -f 4"))
-        return machine.run("stat -c %s /var/lib/writer/forgotten").stdout.strip()
+        self.assertLess(len(machine.run("cat /var/lib/writer/forgotten").stdout.splitlines()), promise)
 
     def test_a_kill_loses_what_was_not_synced_and_nothing_else(self):
         for machine in (self.sysv, self.systemd):
             machine.boot()
             promise = self.write_until(machine, 10)
             machine.kill()
-            self.assertNotEqual(self.read_back(machine, promise), "3000000")
+            self.read_back(machine, promise)
             machine.poweroff()
 
     def test_a_disk_that_loses_its_cache_keeps_what_was_flushed(self):
@@ -98,7 +98,7 @@ class Machines(unittest.TestCase):
             promise = self.write_until(self.sysv, 10)
             kept, lost = self.sysv.cut(seed)
             doubts += kept + lost
-            self.assertNotEqual(self.read_back(self.sysv, promise), "3000000")
+            self.read_back(self.sysv, promise)
             self.sysv.kill()
         self.assertGreater(doubts, 0, "nothing was ever in doubt: this proves no more than a kill")
 
@@ -140,15 +140,5 @@ def promised(machine, start):
     return int(numbers[-1]) if numbers else 0
 
 
-def main():
-    """Run the tests; the counts are the last line."""
-    start = time.monotonic()
-    program = unittest.main(module=__name__, exit=False, verbosity=2)
-    failed = len(program.result.failures) + len(program.result.errors)
-    print(f"vm: {time.monotonic() - start:.1f} s")
-    print(f"{program.result.testsRun - failed} passed, {failed} failed")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(guarded.main(__name__, "vm"))
