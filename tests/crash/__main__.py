@@ -29,9 +29,7 @@ def main():
         points = suite.choose()
         ordered = suite.order()
         missed = suite.prove()
-        with ThreadPoolExecutor(args.jobs) as pool:
-            for _ in pool.map(suite.attempt, points):
-                pass
+        suite.attempt_all(points)
     for line in [*missed, *ordered.violations, *ordered.missed, *suite.report]:
         print(line)
     print(ordered)
@@ -113,6 +111,14 @@ class Suite:
         kind = self.args.init[0]
         missed = prove(self.lab, kind, self.stages[kind]["patchit-finish"], self.before[kind])
         return [f"the judge does not see: {name}" for name in missed]
+
+    def attempt_all(self, points):
+        """All points, several at once; Ctrl-C does not wait for those that have not begun."""
+        with ThreadPoolExecutor(self.args.jobs) as pool:
+            try:
+                list(pool.map(self.attempt, points))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
 
     def attempt(self, where):
         """One point."""
