@@ -30,7 +30,7 @@ def main():
         ordered = suite.order()
         missed = suite.prove()
         suite.attempt_all(points)
-    for line in [*missed, *ordered.violations, *ordered.missed, *suite.report]:
+    for line in [*missed, *ordered.violations, *ordered.missed]:
         print(line)
     print(ordered)
     print(f"judge: damages={len(DAMAGES)} caught={len(DAMAGES) - len(missed)}")

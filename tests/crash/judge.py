@@ -106,7 +106,7 @@ def lost(outcome, runs):
     """What was in a journal at the kill is in one now."""
     for name, text in outcome.journal.items():
         whole = text[:text.rfind("\n") + 1]
-        if text != guest.OLDER and not any(now.startswith(whole) for now in runs.values()):
+        if whole and text != guest.OLDER and not any(now.startswith(whole) for now in runs.values()):
             yield f"what {name} said at the kill is lost: {whole!r}"
 
 
