@@ -130,7 +130,7 @@ class Suite:
                 found = list(judge.judge(host, outcome, self.before[where.kind]))
                 if found and self.args.verbose:
                     found.append(scene(host, outcome))
-        except LabError as error:
+        except (LabError, OSError) as error:
             outcome, found = point.Outcome(True, {}), [f"the host failed: {error}"]
         self.landed += outcome.landed
         self.missed += not outcome.landed
