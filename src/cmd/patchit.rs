@@ -13,10 +13,11 @@ use crate::error::Result;
 use crate::exit::{self, Exit};
 use crate::flag::done::Reboot;
 use crate::flag::due;
+use crate::flag::journal;
 use crate::flag::order::Order;
 use crate::flag::state::State;
 use crate::flag::table::{self, Step};
-use crate::paths::Paths;
+use crate::paths::{self, Paths};
 use crate::sys::clock::Moment;
 
 use super::chain;
@@ -130,6 +131,10 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
     // What lies behind a finished run (a new order, say) is due in the same tick. Each round changes the state or ends.
     for _ in 0..4 {
         let scene = Scene::look(site.paths)?;
+        if !scene.flag {
+            // A run that was called off before its first record leaves nothing else behind.
+            journal::drop_if_empty(&scene.etc, paths::LOG)?;
+        }
         if scene.state()? != Some(State::Installing) {
             // Left by an installation that was killed; one that was only just cut short is repaired under it.
             policy::undo(site.paths)?;

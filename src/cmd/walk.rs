@@ -343,18 +343,29 @@ impl<'a> Walk<'a> {
     fn date(&mut self) -> Result<()> {
         let Some(run) = self.run()? else { return Ok(()) };
         let wanted = self.scene.done.as_ref().filter(|done| done.run == run.id).cloned();
-        let name = dated::date(&self.scene.etc, run.started, wanted.as_ref().map(|done| done.log.as_str()))?;
+        let failed = run.state == Some(State::Failed);
+        // What lies about and what is to be seen comes first: once the journal has its dated name, nobody comes back here.
+        if run.state != Some(State::Installed) {
+            installing::give_room_back(self.site, &self.scene.etc);
+        }
+        let free = match &wanted {
+            Some(done) => done.log.clone(),
+            None => dated::free(&self.scene.etc, run.started)?,
+        };
+        if failed {
+            replace::symlink(&self.scene.etc, paths::FAILED, &free)?;
+        }
+        let name = dated::date(&self.scene.etc, run.started, Some(&free))?;
         self.journal = None;
         self.log.clone_from(&name);
         if let Some(done) = wanted.filter(|done| done.log != name) {
             Done { log: name.clone(), ..done }.raise(&self.scene.etc)?;
         }
-        if run.state == Some(State::Failed) {
-            replace::symlink(&self.scene.etc, paths::FAILED, &name)?;
+        if failed {
+            if name != free {
+                replace::symlink(&self.scene.etc, paths::FAILED, &name)?;
+            }
             letters::run_failure_hooks(self.site, &run, &name);
-        }
-        if run.state != Some(State::Installed) {
-            installing::give_room_back(self.site, &self.scene.etc);
         }
         Ok(())
     }

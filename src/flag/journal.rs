@@ -1,5 +1,7 @@
 //! The journal on disk: reading it, and adding a record that is there when the call returns.
 
+use nix::sys::stat::SFlag;
+
 use super::record::Draft;
 use super::run::Run;
 use crate::error::Result;
@@ -65,7 +67,39 @@ pub fn run(etc: &Dir, name: &str) -> Result<Option<Run>> {
     Ok(text(etc, name)?.as_deref().and_then(Run::read))
 }
 
+/// Removes a journal that was made and never written to: its first record was cut short. `false` if there is none such.
+///
+/// # Errors
+/// [`crate::error::Error::Io`].
+pub fn drop_if_empty(etc: &Dir, name: &str) -> Result<bool> {
+    let empty = etc.look(name)?.is_some_and(|stat| is_file(stat.st_mode) && stat.st_size == 0);
+    if empty { etc.remove(name) } else { Ok(false) }
+}
+
+fn is_file(mode: u32) -> bool {
+    SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
 /// A name for a new run: its moment and the process, which no other run of this host can have together.
 pub fn new_run_id(now: Moment) -> String {
     format!("{}.{}", now.format("%Y%m%dT%H%M%SZ"), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_journal_without_a_byte_in_it_is_dropped() {
+        let scratch = tempfile::tempdir().unwrap();
+        let etc = Dir::open(scratch.path()).unwrap();
+        assert!(!drop_if_empty(&etc, "patchlog").unwrap());
+        std::fs::write(etc.join("patchlog"), "").unwrap();
+        assert!(drop_if_empty(&etc, "patchlog").unwrap());
+        assert!(!etc.has("patchlog").unwrap());
+        std::fs::write(etc.join("patchlog"), "?").unwrap();
+        assert!(!drop_if_empty(&etc, "patchlog").unwrap());
+        std::os::unix::fs::symlink("/dev/null", etc.join("other")).unwrap();
+        assert!(!drop_if_empty(&etc, "other").unwrap());
+    }
 }

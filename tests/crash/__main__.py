@@ -29,10 +29,8 @@ def main():
         points = suite.choose()
         ordered = suite.order()
         missed = suite.prove()
-        with ThreadPoolExecutor(args.jobs) as pool:
-            for _ in pool.map(suite.attempt, points):
-                pass
-    for line in [*missed, *ordered.violations, *ordered.missed, *suite.report]:
+        suite.attempt_all(points)
+    for line in [*missed, *ordered.violations, *ordered.missed]:
         print(line)
     print(ordered)
     print(f"judge: damages={len(DAMAGES)} caught={len(DAMAGES) - len(missed)}")
@@ -114,6 +112,14 @@ class Suite:
         missed = prove(self.lab, kind, self.stages[kind]["patchit-finish"], self.before[kind])
         return [f"the judge does not see: {name}" for name in missed]
 
+    def attempt_all(self, points):
+        """All points, several at once; Ctrl-C does not wait for those that have not begun."""
+        with ThreadPoolExecutor(self.args.jobs) as pool:
+            try:
+                list(pool.map(self.attempt, points))
+            finally:
+                pool.shutdown(wait=False, cancel_futures=True)
+
     def attempt(self, where):
         """One point."""
         variant = self.args.variant or where.variant(self.args.seed)
@@ -124,7 +130,7 @@ class Suite:
                 found = list(judge.judge(host, outcome, self.before[where.kind]))
                 if found and self.args.verbose:
                     found.append(scene(host, outcome))
-        except LabError as error:
+        except (LabError, OSError) as error:
             outcome, found = point.Outcome(True, {}), [f"the host failed: {error}"]
         self.landed += outcome.landed
         self.missed += not outcome.landed

@@ -31,7 +31,8 @@ def judge(host, outcome, before):
         return [f"the run never ends: {outcome.rest}"]
     runs = read_journals(host)
     return [*levels(host), *leftovers(host, before), *archives(host), *records(runs), *lost(outcome, runs),
-            *installs(host, runs), *mails(host, runs), *status(host)]
+            *installs(host, runs), *mails(host, runs), *failures(host, runs),
+            *status(host)]
 
 
 def read_journals(host):
@@ -105,7 +106,7 @@ def lost(outcome, runs):
     """What was in a journal at the kill is in one now."""
     for name, text in outcome.journal.items():
         whole = text[:text.rfind("\n") + 1]
-        if text != guest.OLDER and not any(now.startswith(whole) for now in runs.values()):
+        if whole and text != guest.OLDER and not any(now.startswith(whole) for now in runs.values()):
             yield f"what {name} said at the kill is lost: {whole!r}"
 
 
@@ -136,6 +137,15 @@ def mails(host, runs):
         yield f"{len(wanted)} runs, and sendmail was given {sorted(set(ids))}"
     if len(ids) - len(set(ids)) > 1:
         yield f"sendmail was given {ids}"
+
+
+def failures(host, runs):
+    """Who looks at a host sees that its run has failed, and which journal tells of it."""
+    failed = {name for name, text in runs.items() if states(text)[-1:] == ["failed"] or " verdict=bad" in text}
+    link = host.off_path("/etc/patchfailed")
+    shown = {str(link.readlink())} if link.is_symlink() else set()
+    if shown != failed:
+        yield f"/etc/patchfailed shows {shown or 'nothing'}, and {failed or 'no run'} has failed"
 
 
 def run_of(text):

@@ -129,7 +129,7 @@ def recover(host, kind):
         boots, ticks = len(host.boots), ticks + 1
         try:
             host.tick(TICK, timeout=30)
-        except LabError:
+        except (LabError, OSError):
             continue  # it went down under the tick
         if last_state(host) == "ordered":
             followed = wait(lambda: len(host.boots) > boots or last_state(host) != "ordered", GOES_DOWN[kind])

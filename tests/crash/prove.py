@@ -49,6 +49,7 @@ DAMAGES = {
     "policy left": lambda host: append(host.off_path("/usr/sbin/policy-rc.d"), ""),
     "trigger left": lambda host: host.off_path("/system-update").symlink_to("/var/lib/patch/system-update"),
     "a journal of another kind": lambda host: append(host.off_path("/etc/patchlog"), "state=strange\n"),
+    "a failure shown that was none": lambda host: host.off_path("/etc/patchfailed").symlink_to(dated(host).name),
     "flag up": lambda host: append(host.off_path("/etc/patchdone"), ""),
 }
 
