@@ -270,7 +270,11 @@ impl<'a> Walk<'a> {
 
     fn confirm(&mut self) -> Result<Turn> {
         let Some(done) = self.scene.done.clone() else { return Ok(Turn::On) };
-        let verdict = match confirming::look(self.site, &self.scene, &done)? {
+        let found = match &self.scene.dated {
+            Some(_) => confirming::look(self.site, &self.scene, &done)?,
+            None => self.without_a_journal(&done)?,
+        };
+        let verdict = match found {
             Finding::Wait(reason) => return Ok(Turn::Wait(reason)),
             Finding::Works => Verdict::Ok,
             Finding::Broken(cause) => {
@@ -282,6 +286,25 @@ impl<'a> Walk<'a> {
         };
         self.record(&Draft::verdict(verdict).field("back_in", &self.scene.boot).maybe("cause", self.cause.as_deref()))?;
         Ok(Turn::Instead(table::steps_verdict(verdict)))
+    }
+
+    /// `patchdone` names a journal that is not there, or another run's. Then nobody knows what worked before, and a verdict in
+    /// another run's journal would be that run's: this one gets a journal of its own, and the host is not confirmed.
+    fn without_a_journal(&mut self, done: &Done) -> Result<Finding> {
+        let now = self.site.clock.now();
+        let log = dated::free(&self.scene.etc, now)?;
+        let words =
+            format!("/etc/{}, which patchdone names as its journal, is not there or is another run's", done.log);
+        let first = Draft::state(State::Installed).msg(&words);
+        let first = first.field("cluster", &done.cluster).field("level", &done.level).field("installed_in", &done.boot);
+        let mut journal = Journal::begin(&self.scene.etc, &log, &done.run)?;
+        journal.add(now, &first)?;
+        let done = Done { log: log.clone(), ..done.clone() };
+        done.raise(&self.scene.etc)?;
+        self.journal = Some(journal);
+        self.log = log;
+        self.scene.done = Some(done);
+        Ok(Finding::Broken(format!("{words}: nothing can be compared with what worked before")))
     }
 
     fn raise_done(&mut self) -> Result<()> {
