@@ -253,6 +253,18 @@ fn an_order_without_any_flag_is_taken_back() {
 }
 
 #[test]
+fn an_order_for_another_cluster_than_the_staged_one_is_not_followed() {
+    let root = Root::staged("", "cluster=B\n");
+    root.record(STAGED, &Draft::state(State::Staged).field("cluster", "A"));
+    for args in [&[][..], &["--finish"]] {
+        let done = root.patchit("2026-11-21T02:00:00Z", Boot::Normal, args);
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+    }
+    assert_eq!((root.states().len(), root.mails()), (1, 1));
+    assert_eq!(root.inittab(), "id:2:initdefault:\n");
+}
+
+#[test]
 fn a_host_whose_journal_is_gone_or_another_run_s_is_not_confirmed_and_is_told() {
     for foreign in [false, true] {
         let root = Root::new("");
