@@ -265,6 +265,18 @@ fn an_order_for_another_cluster_than_the_staged_one_is_not_followed() {
 }
 
 #[test]
+fn an_order_that_init_does_not_take_fails_the_run_with_its_own_reason() {
+    let root = Root::staged("", "");
+    let inittab = root.0.path().join("etc/inittab");
+    // Nothing can be written beside it: its draft's name is a directory's.
+    fs::create_dir_all(root.0.path().join("etc/.inittab.draft/full")).unwrap();
+    let done = root.patchit("2026-11-21T02:00:00Z", Boot::Normal, &[]);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert_eq!(fs::read_to_string(inittab).unwrap(), "id:2:initdefault:\n");
+    root.assert_failed(".inittab.draft");
+}
+
+#[test]
 fn a_host_whose_journal_is_gone_or_another_run_s_is_not_confirmed_and_is_told() {
     for foreign in [false, true] {
         let root = Root::new("");

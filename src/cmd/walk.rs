@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         match step {
             Step::Log(state) => self.log(state)?,
             Step::Undo => self.undo()?,
-            Step::Trigger => self.scene.init.order()?,
+            Step::Trigger => return Ok(self.trigger()),
             Step::Reboot => return self.leave(),
             // No lock is configured in this version, so there is none to take and none to release.
             Step::Lock | Step::Unlock => {}
@@ -212,6 +212,19 @@ impl<'a> Walk<'a> {
     fn because_words(&self, state: State) -> String {
         let told = matches!(state, State::Failing | State::Expiring);
         self.cause.as_ref().filter(|_| told).map(|cause| format!(": {cause}")).unwrap_or_default()
+    }
+
+    /// Orders the maintenance boot. That init does not take the order is the end of the run, and is told as it is: waiting for a
+    /// boot that cannot come would only lose the reason.
+    fn trigger(&mut self) -> Turn {
+        match self.scene.init.order() {
+            Ok(()) => Turn::On,
+            Err(error) => {
+                exit::warn(&error);
+                self.because(error.to_string());
+                Turn::Instead([vec![Step::Undo], table::steps_fail()].concat())
+            }
+        }
     }
 
     fn undo(&mut self) -> Result<()> {
