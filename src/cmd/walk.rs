@@ -360,7 +360,12 @@ impl<'a> Walk<'a> {
             self.repair()?;
         }
         if let Some(run) = self.run()? {
-            letters::post(self.site, &self.scene, &run, letter, &self.log)?;
+            let post = || letters::post(self.site, &self.scene, &run, letter, &self.log);
+            if post().is_err() {
+                // A full disk: the room was set aside for this mail, and the run that it was set aside for is over.
+                installing::give_room_back(self.site, &self.scene.etc);
+                post()?;
+            }
         }
         Ok(())
     }
