@@ -253,6 +253,14 @@ fn an_order_without_any_flag_is_taken_back() {
 }
 
 #[test]
+fn explain_says_what_an_armed_host_waits_for() {
+    let root = Root::new("");
+    root.write("etc/patchflag", "");
+    let said = root.explains("2026-11-21T02:00:00Z");
+    assert!(said.contains("waits for grab-patch"), "{said}");
+}
+
+#[test]
 fn an_order_for_another_cluster_than_the_staged_one_is_not_followed() {
     let root = Root::staged("", "cluster=B\n");
     root.record(STAGED, &Draft::state(State::Staged).field("cluster", "A"));

@@ -228,7 +228,7 @@ fn expired(scene: &Scene) -> Plan {
 
 /// Why the staged run is not begun now, if it is not.
 fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<String> {
-    let run = scene.run.as_ref()?;
+    let Some(run) = scene.run.as_ref() else { return Some("grab-patch".into()) };
     let local = DateTime::<Local>::from(now).time();
     due::waits_for(&site.config.patchit, run, order, now, local)
 }
