@@ -84,9 +84,14 @@ pub fn without_syslog() {
     let _ = QUIET_SYSLOG.set(());
 }
 
+/// Words that may quote a server, a relay, a child or the name of a file: nothing in them moves a cursor or changes a terminal.
+fn harmless(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
+}
+
 /// A result: one line on standard output.
 pub fn out(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{line}");
+    let _ = writeln!(std::io::stdout().lock(), "{}", harmless(&line.to_string()));
 }
 
 /// What a child said, passed on to standard output as it is.
@@ -96,16 +101,18 @@ pub fn pass_on(bytes: &[u8]) {
 
 /// A decision: one line to syslog, and to standard error where a person looks at it (cron would make a mail of it).
 pub fn note(line: impl Display) {
+    let line = harmless(&line.to_string());
     if std::io::stderr().is_terminal() {
         let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
     }
-    to_syslog(|log, text| log.info(text), &line.to_string());
+    to_syslog(|log, text| log.info(text), &line);
 }
 
 /// Something is wrong: one line on standard error and to syslog.
 pub fn warn(line: impl Display) {
+    let line = harmless(&line.to_string());
     let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
-    to_syslog(|log, text| log.err(text), &line.to_string());
+    to_syslog(|log, text| log.err(text), &line);
 }
 
 type Syslog = syslog::Logger<syslog::LoggerBackend, syslog::Formatter3164>;
@@ -134,6 +141,14 @@ fn to_syslog(send: impl FnOnce(&mut Syslog, &str) -> syslog::Result<()>, text: &
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_said_changes_no_terminal() {
+        assert_eq!(
+            harmless("550 \u{1b}[2Jgo\r\u{9b}1m away\tnow\n"),
+            "550 \u{fffd}[2Jgo\u{fffd}\u{fffd}1m away\tnow\n"
+        );
+    }
 
     #[test]
     fn every_error_has_the_code_of_the_published_table() {

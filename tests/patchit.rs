@@ -251,3 +251,59 @@ fn an_order_without_any_flag_is_taken_back() {
     root.tick("2026-11-21T02:00:00Z");
     assert_eq!((root.inittab().as_str(), root.mails()), ("id:2:initdefault:\n", 0));
 }
+
+#[test]
+fn explain_says_what_an_armed_host_waits_for() {
+    let root = Root::new("");
+    root.write("etc/patchflag", "");
+    let said = root.explains("2026-11-21T02:00:00Z");
+    assert!(said.contains("waits for grab-patch"), "{said}");
+}
+
+#[test]
+fn an_order_for_another_cluster_than_the_staged_one_is_not_followed() {
+    let root = Root::staged("", "cluster=B\n");
+    root.record(STAGED, &Draft::state(State::Staged).field("cluster", "A"));
+    for args in [&[][..], &["--finish"]] {
+        let done = root.patchit("2026-11-21T02:00:00Z", Boot::Normal, args);
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+    }
+    assert_eq!((root.states().len(), root.mails()), (1, 1));
+    assert_eq!(root.inittab(), "id:2:initdefault:\n");
+}
+
+#[test]
+fn an_order_that_init_does_not_take_fails_the_run_with_its_own_reason() {
+    let root = Root::staged("", "");
+    let inittab = root.0.path().join("etc/inittab");
+    // Nothing can be written beside it: its draft's name is a directory's.
+    fs::create_dir_all(root.0.path().join("etc/.inittab.draft/full")).unwrap();
+    let done = root.patchit("2026-11-21T02:00:00Z", Boot::Normal, &[]);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert_eq!(fs::read_to_string(inittab).unwrap(), "id:2:initdefault:\n");
+    root.assert_failed(".inittab.draft");
+}
+
+#[test]
+fn a_host_whose_journal_is_gone_or_another_run_s_is_not_confirmed_and_is_told() {
+    for foreign in [false, true] {
+        let root = Root::new("");
+        let text = format!("run={RUN}\ncluster=C\nboot=other/1\nlevel=2\nlog=patchlog.261120\nreboot=ours\n");
+        root.write("etc/patchdone", &text);
+        let stranger = Draft::state(State::Installed).line(clock::parse(STAGED).unwrap(), "test", 7, "OTHER") + "\n";
+        if foreign {
+            root.write("etc/patchlog.261120", &stranger);
+        }
+        let done = root.patchit("2026-11-21T02:00:00Z", Boot::Normal, &["--finish"]);
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        let log = root.log();
+        assert!(log.contains("verdict=bad") && log.contains("patchlog.261120"), "{log}");
+        assert!(!root.0.path().join("etc/patchdone").exists());
+        assert_eq!(fs::read_link(root.0.path().join("etc/patchfailed")).unwrap().to_str(), Some("patchlog.261121"));
+        assert_eq!(root.mails(), 1);
+        if foreign {
+            assert_eq!(fs::read_to_string(root.0.path().join("etc/patchlog.261120")).unwrap(), stranger);
+        }
+        assert_eq!(root.tick("2026-11-21T02:05:00Z"), "");
+    }
+}

@@ -69,6 +69,7 @@ pub fn run(paths: &Paths, config: &Config, need: &Need, known: &Known) -> Vec<Fi
     let mut findings = vec![
         trigger::init(init.kind(), config.patchit.install),
         trigger::boot_trigger(init.trigger(), config.patchit.install),
+        trigger::boot_hook(paths, init.kind(), config.patchit.install),
     ];
     findings.extend(file_systems(paths, &*init, config.patchit.install, need));
     findings.extend(room::all(paths, &config.preflight, need));
@@ -141,11 +142,12 @@ mod tests {
     fn container() -> (tempfile::TempDir, Paths) {
         let dir = tempfile::tempdir().unwrap();
         let paths = Paths::below_root(dir.path()).unwrap();
-        for folder in ["etc", "proc/self", "sbin", "var", "boot", "usr/sbin"] {
+        for folder in ["etc/rc1.d", "proc/self", "sbin", "var", "boot", "usr/sbin"] {
             std::fs::create_dir_all(paths.at(format!("/{folder}"))).unwrap();
         }
         std::fs::write(paths.at("/etc/inittab"), "id:2:initdefault:\n").unwrap();
         std::fs::write(paths.at("/sbin/init"), "").unwrap();
+        std::os::unix::fs::symlink("/bin/sh", paths.at("/etc/rc1.d/S02patchit")).unwrap();
         std::fs::write(paths.at("/proc/self/mountinfo"), "1 0 0:9 / / rw - overlay overlay rw\n").unwrap();
         (dir, paths)
     }
@@ -172,6 +174,7 @@ mod tests {
         let mut names: Vec<_> = look(&paths, 0).iter().map(|f| f.id).collect();
         names.sort_unstable();
         let all = [
+            "boot-hook",
             "boot-trigger",
             "clock",
             "encrypted-root",

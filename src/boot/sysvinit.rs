@@ -1,5 +1,7 @@
 //! sysvinit: the trigger is `initdefault` in `/etc/inittab`, the level comes from utmp.
 
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 use std::time::Duration;
 
 use super::init::{Init, Kind, Level, Trigger, ask, reboot_by};
@@ -104,7 +106,10 @@ impl Sysvinit {
     /// The command line of a process that is starting or stopping the services of a level.
     fn running_rc(&self) -> Option<String> {
         let processes = std::fs::read_dir(self.paths.at("/proc")).ok()?;
-        processes.flatten().find_map(|entry| rc_command(&std::fs::read(entry.path().join("cmdline")).ok()?))
+        processes.flatten().map(|entry| entry.path()).find_map(|process| {
+            let words = rc_command(&std::fs::read(process.join("cmdline")).ok()?)?;
+            is_roots_own(&process).then_some(words)
+        })
     }
 
     /// Whether the script says so itself, by exit code 0 of `status` (LSB core, "Init Script Actions"). A script without
@@ -124,6 +129,15 @@ fn rc_command(cmdline: &[u8]) -> Option<String> {
     let is_rc =
         |pair: &&[&str]| matches!(pair[0], "/etc/init.d/rc" | "/lib/init/rc" | "/etc/rc.d/rc") && pair[1].len() == 1;
     words.windows(2).take(2).find(is_rc).map(|pair| pair.join(" "))
+}
+
+/// Whether root started a process: anybody may give his own any command line, and could keep a host from being patched by it.
+/// A program with the setuid bit is anybody's as well, whatever it has made of its user ids.
+fn is_roots_own(process: &Path) -> bool {
+    let status = std::fs::read_to_string(process.join("status")).unwrap_or_default();
+    let ids = status.lines().find_map(|line| line.strip_prefix("Uid:"));
+    let is_root = ids.is_some_and(|ids| ids.split_whitespace().all(|id| id == "0"));
+    is_root && std::fs::metadata(process.join("exe")).map_or(true, |exe| exe.mode() & 0o4000 == 0)
 }
 
 /// Understands what runlevel(8) printed: the level before and the level now. init tells its children the same by `PREVLEVEL`
@@ -184,6 +198,23 @@ mod tests {
         for other in [&b"/bin/sh\0/etc/init.d/rc.local\0start\0"[..], b"vi\0/etc/init.d/rc\0", b"", b"\0\0"] {
             assert_eq!(rc_command(other), None);
         }
+    }
+
+    #[test]
+    fn a_process_of_somebody_else_s_keeps_no_host_from_its_level() {
+        let (keep, init) = root("id:2:initdefault:\n");
+        let process = keep.path().join("proc/7");
+        std::fs::create_dir_all(&process).unwrap();
+        std::fs::write(process.join("cmdline"), b"/etc/init.d/rc\x002\0").unwrap();
+        for (ids, is_rc) in [("0\t0\t0\t0", true), ("65534\t65534\t65534\t65534", false), ("1000\t0\t0\t0", false)] {
+            std::fs::write(process.join("status"), format!("Name:\trc\nUid:\t{ids}\nGid:\t0\n")).unwrap();
+            assert_eq!(init.running_rc().is_some(), is_rc, "{ids}");
+        }
+        std::fs::write(process.join("status"), "Uid:\t0\t0\t0\t0\n").unwrap();
+        std::fs::write(process.join("exe"), "").unwrap();
+        assert!(init.running_rc().is_some());
+        std::fs::set_permissions(process.join("exe"), std::fs::Permissions::from_mode(0o4755)).unwrap();
+        assert!(init.running_rc().is_none());
     }
 
     #[test]

@@ -102,6 +102,7 @@ impl Status {
         let waits = match (&scene.run, scene.flag) {
             (Some(run), true) if run.state == Some(State::Staged) => {
                 let order = Order::read(&scene.etc)?.unwrap_or_default();
+                due::order_fits(run, &order).map_err(Error::Usage)?;
                 let local = DateTime::<Local>::from(now).time();
                 Some(due::waits_for(&config.patchit, run, &order, now, local).unwrap_or_else(|| "patchit".into()))
             }

@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 use crate::boot::init::{self, Level, Trigger};
 use crate::cluster::install::policy;
 use crate::config::{Config, Install};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::done::Reboot;
 use crate::flag::due;
@@ -101,7 +101,7 @@ fn run(args: &Args) -> Result<Exit> {
     }
     let worked = work(args, &site).inspect_err(|error| {
         chain::undo_at_least(&paths);
-        if matches!(error, crate::error::Error::Usage(_)) {
+        if matches!(error, Error::Usage(_)) {
             chain::tell_once_a_day(&site, error);
         }
     });
@@ -206,6 +206,7 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     if order.is_over(now) {
         return Ok(expired(scene));
     }
+    scene.run.as_ref().map_or(Ok(()), |run| due::order_fits(run, &order)).map_err(Error::Usage)?;
     if args.finish {
         return Ok(Plan::Nothing("nothing to finish".into()));
     }
@@ -232,7 +233,7 @@ fn expired(scene: &Scene) -> Plan {
 
 /// Why the staged run is not begun now, if it is not.
 fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<String> {
-    let run = scene.run.as_ref()?;
+    let Some(run) = scene.run.as_ref() else { return Some("grab-patch".into()) };
     let local = DateTime::<Local>::from(now).time();
     due::waits_for(&site.config.patchit, run, order, now, local)
 }

@@ -162,7 +162,7 @@ impl<'a> Walk<'a> {
         match step {
             Step::Log(state) => self.log(state)?,
             Step::Undo => self.undo()?,
-            Step::Trigger => self.scene.init.order()?,
+            Step::Trigger => return Ok(self.trigger()),
             Step::Reboot => return self.leave(),
             // No lock is configured in this version, so there is none to take and none to release.
             Step::Lock | Step::Unlock => {}
@@ -212,6 +212,19 @@ impl<'a> Walk<'a> {
     fn because_words(&self, state: State) -> String {
         let told = matches!(state, State::Failing | State::Expiring);
         self.cause.as_ref().filter(|_| told).map(|cause| format!(": {cause}")).unwrap_or_default()
+    }
+
+    /// Orders the maintenance boot. That init does not take the order is the end of the run, and is told as it is: waiting for a
+    /// boot that cannot come would only lose the reason.
+    fn trigger(&mut self) -> Turn {
+        match self.scene.init.order() {
+            Ok(()) => Turn::On,
+            Err(error) => {
+                exit::warn(&error);
+                self.because(error.to_string());
+                Turn::Instead([vec![Step::Undo], table::steps_fail()].concat())
+            }
+        }
     }
 
     fn undo(&mut self) -> Result<()> {
@@ -270,7 +283,11 @@ impl<'a> Walk<'a> {
 
     fn confirm(&mut self) -> Result<Turn> {
         let Some(done) = self.scene.done.clone() else { return Ok(Turn::On) };
-        let verdict = match confirming::look(self.site, &self.scene, &done)? {
+        let found = match &self.scene.dated {
+            Some(_) => confirming::look(self.site, &self.scene, &done)?,
+            None => self.without_a_journal(&done)?,
+        };
+        let verdict = match found {
             Finding::Wait(reason) => return Ok(Turn::Wait(reason)),
             Finding::Works => Verdict::Ok,
             Finding::Broken(cause) => {
@@ -282,6 +299,25 @@ impl<'a> Walk<'a> {
         };
         self.record(&Draft::verdict(verdict).field("back_in", &self.scene.boot).maybe("cause", self.cause.as_deref()))?;
         Ok(Turn::Instead(table::steps_verdict(verdict)))
+    }
+
+    /// `patchdone` names a journal that is not there, or another run's. Then nobody knows what worked before, and a verdict in
+    /// another run's journal would be that run's: this one gets a journal of its own, and the host is not confirmed.
+    fn without_a_journal(&mut self, done: &Done) -> Result<Finding> {
+        let now = self.site.clock.now();
+        let log = dated::free(&self.scene.etc, now)?;
+        let words =
+            format!("/etc/{}, which patchdone names as its journal, is not there or is another run's", done.log);
+        let first = Draft::state(State::Installed).msg(&words);
+        let first = first.field("cluster", &done.cluster).field("level", &done.level).field("installed_in", &done.boot);
+        let mut journal = Journal::begin(&self.scene.etc, &log, &done.run)?;
+        journal.add(now, &first)?;
+        let done = Done { log: log.clone(), ..done.clone() };
+        done.raise(&self.scene.etc)?;
+        self.journal = Some(journal);
+        self.log = log;
+        self.scene.done = Some(done);
+        Ok(Finding::Broken(format!("{words}: nothing can be compared with what worked before")))
     }
 
     fn raise_done(&mut self) -> Result<()> {
@@ -324,7 +360,12 @@ impl<'a> Walk<'a> {
             self.repair()?;
         }
         if let Some(run) = self.run()? {
-            letters::post(self.site, &self.scene, &run, letter, &self.log)?;
+            let post = || letters::post(self.site, &self.scene, &run, letter, &self.log);
+            if post().is_err() {
+                // A full disk: the room was set aside for this mail, and the run that it was set aside for is over.
+                installing::give_room_back(self.site, &self.scene.etc);
+                post()?;
+            }
         }
         Ok(())
     }

@@ -58,6 +58,19 @@ pub fn waits_for(config: &Patchit, run: &Run, order: &Order, now: Moment, local:
     config.window.filter(|window| !window.contains(local)).map(|window| format!("patchit in its window {window}"))
 }
 
+/// Whether what is staged is what the order asks for: it may have been written anew since.
+///
+/// # Errors
+/// Why not, and what to do.
+pub fn order_fits(run: &Run, order: &Order) -> Result<(), String> {
+    match (order.cluster.as_deref(), run.fact("cluster")) {
+        (Some(wanted), Some(staged)) if wanted != staged => Err(format!(
+            "patchflag: cluster={wanted}, but {staged} is staged; remove the flag, and order again when the run is called off"
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// Why a run that is found in this state is on its way out, where no record says it.
 pub fn cause(state: Option<State>, flag: bool) -> Option<&'static str> {
     match state? {
@@ -113,6 +126,16 @@ mod tests {
         assert!(!is_late(&ordered(), wait, at("02:14:59")));
         assert!(is_late(&ordered(), wait, at("02:15:00")));
         assert!(is_late(&ordered(), wait, at("01:00:00")), "a clock set back must not keep the order for ever");
+    }
+
+    #[test]
+    fn an_order_for_another_cluster_is_not_served_with_the_staged_one() {
+        let staged = run(&[Draft::state(State::Staged).field("cluster", "A")]);
+        let order = |cluster: Option<&str>| Order { cluster: cluster.map(str::to_string), ..Order::default() };
+        assert_eq!(order_fits(&staged, &order(None)), Ok(()));
+        assert_eq!(order_fits(&staged, &order(Some("A"))), Ok(()));
+        assert!(order_fits(&staged, &order(Some("B"))).unwrap_err().contains("A is staged"));
+        assert_eq!(order_fits(&run(&[Draft::state(State::Fetching)]), &order(Some("B"))), Ok(()));
     }
 
     #[test]

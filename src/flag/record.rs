@@ -132,9 +132,13 @@ impl Record {
         self.whole.then(|| self.get("verdict").and_then(Verdict::from_word))?
     }
 
-    /// The stage that it says is done.
+    /// The stage that it says is done. `patch-stage` never writes without a sum: such a record is torn, and `db` could have been
+    /// the beginning of `db-dump`.
     pub fn stage_done(&self) -> Option<&str> {
         self.get("done")?;
+        if !self.whole && self.get("tool") == Some("patch-stage") {
+            return None;
+        }
         self.get("stage").filter(|name| !name.is_empty())
     }
 }
@@ -165,6 +169,17 @@ mod tests {
         for end in 0..text.len() {
             let state = Record::parse(&text[..end]).and_then(|r| r.state());
             assert_eq!(state, None, "{}", &text[..end]);
+        }
+    }
+
+    #[test]
+    fn a_stage_s_record_cut_anywhere_is_no_other_stage_s() {
+        let draft = Draft::stage_done("db-dump");
+        let text = draft.line(clock::parse("2026-11-21T02:00:07Z").unwrap(), "patch-stage", 812, "R1");
+        assert_eq!(Record::parse(&text).unwrap().stage_done(), Some("db-dump"));
+        for end in 0..text.len() {
+            let record = Record::parse(&text[..end]);
+            assert_eq!(record.as_ref().and_then(Record::stage_done), None, "{}", &text[..end]);
         }
     }
 

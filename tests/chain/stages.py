@@ -164,3 +164,14 @@ def an_order_has_its_time(rig):
     equal(rig.state(), "staged", "the state outside the window")
     check("window" in rig.status()["waits_for"], f"what is waited for: {rig.status()}")
     equal(rig.installs(), [], "installations")
+
+
+@case()
+def a_full_disk_does_not_keep_the_mail_of_a_run(rig):
+    """The room that was set aside at staging is for the mail of any end, not only of an installation."""
+    rig.stage()
+    rig.host.run(["sh", "-c", "cat /dev/zero >/var/tmp/fill; rm /etc/patchflag"])
+    rig.tick("patchit", "--finish")
+    rig.host.remove("/var/tmp/fill")
+    rig.idle()
+    check(len(rig.mails()) == 1 and "called off" in rig.subjects()[0], f"mails {rig.subjects()}")
