@@ -225,17 +225,18 @@ fn an_archive_signed_with_two_keys_is_taken_when_one_is_known() {
     assert!(site.ok(&["pull"]).contains("published"));
 }
 
-/// What this machine's own apt configuration says: archive, suite and keyring of the first Debian source.
+/// What this machine's own apt configuration says: archive, suite and keyring of its own Debian release.
 fn own_archive() -> (String, String, String) {
     let done = Command::new("apt-get")
-        .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(SIGNED_BY)", "Created-By: Packages"])
+        .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE)", "Created-By: Packages"])
         .output()
         .unwrap();
+    let release = std::fs::read_to_string("/etc/os-release").unwrap();
+    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME=")).unwrap();
     let text = String::from_utf8(done.stdout).unwrap();
-    let lines: Vec<Vec<&str>> = text.lines().map(|line| line.split(' ').collect()).collect();
-    let found = lines.iter().find(|words| words.len() == 3 && words[2].contains("debian-archive"));
-    let found = found.expect("apt's sources name a Debian archive; run apt-get update");
-    (found[0].to_string(), found[1].to_string(), found[2].to_string())
+    let found = text.lines().filter_map(|line| line.split_once(' ')).find(|(_, suite)| *suite == codename);
+    let (uri, suite) = found.expect("apt's sources name the archive of this release; run apt-get update");
+    (uri.to_string(), suite.to_string(), "/usr/share/keyrings/debian-archive-keyring.gpg".to_string())
 }
 
 /// Needs the network that apt uses here.
