@@ -10,7 +10,9 @@ use super::sysvinit::Sysvinit;
 use super::unknown::Unknown;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
+use crate::sys::dir::Dir;
 use crate::sys::process::{Ended, Job};
+use crate::sys::replace;
 
 /// Which init system this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,6 +120,12 @@ pub fn open(paths: &Paths) -> Box<dyn Init> {
         Kind::Systemd => Box::new(Systemd::new(paths)),
         Kind::Other => Box::new(Unknown::new(paths)),
     }
+}
+
+/// Removes what an order that was cut short has left beside sysvinit's table. init never reads it, but it is no business of the
+/// next administrator's either.
+pub fn tidy(etc: &Dir) {
+    replace::tidy(etc, "inittab");
 }
 
 /// How long a question to the init system may take.

@@ -14,6 +14,7 @@ use crate::flag::run::Run;
 use crate::paths;
 use crate::sys::append;
 use crate::sys::dir::Dir;
+use crate::sys::replace;
 use crate::sys::trusted;
 
 use super::walk::Site;
@@ -97,7 +98,11 @@ pub fn repair(site: &Site, run: &Run) -> String {
 /// The room that was set aside at staging, for mails and records on a disk that the installer has filled.
 pub fn give_room_back(site: &Site, etc: &Dir) {
     let spool = Dir::open(&site.paths.spool());
-    let removed = etc.remove(paths::ROOM).and_then(|_| spool.and_then(|spool| spool.remove(paths::ROOM)));
+    replace::tidy(etc, paths::ROOM);
+    let removed = etc.remove(paths::ROOM).and(spool).and_then(|spool| {
+        replace::tidy(&spool, paths::ROOM);
+        spool.remove(paths::ROOM)
+    });
     match removed {
         Err(error) if !error.is_missing() => exit::warn(error),
         _ => {}

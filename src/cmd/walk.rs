@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::boot::init::Level;
+use crate::boot::init::{self, Level};
 use crate::boot::kernel::Kernel;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -385,6 +385,7 @@ impl<'a> Walk<'a> {
         let Some(run) = self.run()? else { return Ok(()) };
         let wanted = self.scene.done.as_ref().filter(|done| done.run == run.id).cloned();
         let failed = run.state == Some(State::Failed);
+        init::tidy(&self.scene.etc);
         // What lies about and what is to be seen comes first: once the journal has its dated name, nobody comes back here.
         if run.state != Some(State::Installed) {
             installing::give_room_back(self.site, &self.scene.etc);

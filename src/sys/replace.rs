@@ -157,6 +157,11 @@ impl Drop for Draft<'_> {
     }
 }
 
+/// Removes what a [`replace`] that was cut short has left beside a name; nothing there is fine.
+pub fn tidy(dir: &Dir, name: &str) {
+    discard(dir, &draft_name(name));
+}
+
 fn draft_name(name: &str) -> String {
     format!(".{}.draft", name.trim_start_matches('.'))
 }
