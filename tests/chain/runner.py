@@ -107,7 +107,7 @@ def main(suite, publish, rig=Rig):
     parser = argparse.ArgumentParser(prog=f"python3 -m tests.{suite}", description="Every case, or those whose names hold a word.")
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--kind", choices=KINDS, action="append")
-    parser.add_argument("--workers", type=int, default=1, help="hosts of each kind at a time")
+    parser.add_argument("--workers", type=int, default=2, help="hosts of each kind at a time")
     options = parser.parse_args()
     began, failed, passed = time.monotonic(), 0, 0
     with sites.Site() as site, Lab() as lab:
