@@ -307,3 +307,33 @@ fn a_host_whose_journal_is_gone_or_another_run_s_is_not_confirmed_and_is_told() 
         assert_eq!(root.tick("2026-11-21T02:05:00Z"), "");
     }
 }
+
+#[test]
+fn a_repair_that_was_cut_short_twice_is_left_to_people() {
+    let root = Root::ordered("", "other/1");
+    fs::remove_file(root.0.path().join("etc/patchflag")).unwrap();
+    root.write("etc/inittab", "id:2:initdefault:\n");
+    for draft in [Draft::state(State::Starting), Draft::state(State::Installing), Draft::note("").field("repair", "2")]
+    {
+        root.record(ORDERED, &draft);
+    }
+    let done = root.patchit("2026-11-21T02:05:00Z", Boot::Normal, &["--finish"]);
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(root.log().contains("each attempt was cut short"), "{}", root.log());
+    assert!(!root.log().contains("repair=3"), "{}", root.log());
+    assert_eq!((root.states().last().map(String::as_str), root.mails()), (Some("failed"), 1));
+}
+
+#[test]
+fn a_stage_beside_an_unfit_flag_is_not_run_and_mailed_once() {
+    let root = Root::staged("", "colour=blue\n");
+    let before = root.log();
+    for _ in 0..2 {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patch-stage"));
+        command.arg("--root").arg(root.0.path()).args(["--now", ORDERED, "dump", "--", "true"]);
+        let done = command.output().unwrap();
+        assert_eq!(done.status.code(), Some(2), "{done:?}");
+        assert!(String::from_utf8_lossy(&done.stderr).contains("unknown key colour"), "{done:?}");
+    }
+    assert_eq!((root.log(), root.mails()), (before, 1));
+}

@@ -95,6 +95,12 @@ pub fn repair(site: &Site, run: &Run) -> String {
     }
 }
 
+/// In the place of [`repair`], when it was cut short too often.
+pub fn left_as_it_is(site: &Site) -> String {
+    let problem = install::database_is_sound(site.paths).err().map(|error| format!("; {error}"));
+    format!("no: each attempt was cut short{}", problem.unwrap_or_default())
+}
+
 /// The room that was set aside at staging, for mails and records on a disk that the installer has filled.
 pub fn give_room_back(site: &Site, etc: &Dir) {
     let spool = Dir::open(&site.paths.spool());

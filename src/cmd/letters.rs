@@ -36,7 +36,10 @@ pub fn post(site: &Site, scene: &Scene, run: &Run, letter: Letter, log: &str) ->
 fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) -> Report {
     let fact = |key: &str| run.fact(key).map(str::to_string);
     let cause = fact("cause").or_else(|| match letter {
-        Letter::Interrupted => Some("the installation was cut short: a power cut, a kill or a crash".into()),
+        Letter::Interrupted => Some(format!(
+            "the installation was cut short: a power cut, a kill or a crash; repaired: {}",
+            run.fact("repaired").unwrap_or("no")
+        )),
         Letter::CalledOff => Some("patchflag was removed".into()),
         _ => None,
     });

@@ -8,6 +8,7 @@ use clap::Parser;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
+use crate::flag::order::Order;
 use crate::flag::record::Draft;
 use crate::flag::run::Run;
 use crate::flag::state::State;
@@ -82,6 +83,12 @@ fn run(args: &Args) -> Result<Exit> {
     let site = Site { paths: &paths, config: &config, clock: args.place.clock() };
     let scene = Scene::look(&paths)?;
     let Some(run) = scene.run.clone().filter(|run| is_due(&scene, run, &args.name)) else { return chain::NOTHING };
+    // Of an unfit flag nobody can say what was ordered.
+    Order::read(&scene.etc).inspect_err(|error| {
+        if !question {
+            chain::tell_once_a_day(&site, error);
+        }
+    })?;
     if question {
         exit::out(format_args!("would run {}", args.command[0].display()));
         return Ok(Exit::Done);

@@ -370,11 +370,19 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
-    /// What a cut in the middle of the installation left is set right as far as the package manager can, and told.
+    /// What a cut in the middle of the installation left is set right as far as the package manager can, and told. The repair runs
+    /// the packages' scripts again, and one of them may be what cut the installation short: a repair that was cut short itself
+    /// is tried once more and then left to people, or a script that reboots the host would do so for ever.
     fn repair(&mut self) -> Result<()> {
         let Some(run) = self.run()? else { return Ok(()) };
         if run.fact("repaired").is_none() {
-            let words = installing::repair(self.site, &run);
+            let words = match run.next_repair() {
+                Some(attempt) => {
+                    self.record(&Draft::note("repairing what was cut short").field("repair", attempt.to_string()))?;
+                    installing::repair(self.site, &run)
+                }
+                None => installing::left_as_it_is(self.site),
+            };
             self.record(&Draft::note("the installation was interrupted").field("repaired", words))?;
         }
         self.exit = Exit::Failed;

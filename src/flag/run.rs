@@ -6,6 +6,9 @@ use super::record::Record;
 use super::state::{State, Verdict};
 use crate::sys::clock::Moment;
 
+/// One attempt, and one more in case that the power went again.
+const REPAIRS: u32 = 2;
+
 /// A run, as its journal tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Run {
@@ -102,6 +105,13 @@ impl Run {
         self.entered(state).is_some()
     }
 
+    /// The number of the next attempt to repair what was cut short, each of which is recorded as `repair=` before it begins; `None`
+    /// when there were enough.
+    pub fn next_repair(&self) -> Option<u32> {
+        let begun = self.fact("repair").and_then(|number| number.parse().ok()).unwrap_or(0);
+        (begun < REPAIRS).then_some(begun + 1)
+    }
+
     /// The stages of a list that are not done yet, in its order.
     pub fn missing<'a>(&self, wanted: &'a [String]) -> Vec<&'a str> {
         wanted.iter().map(String::as_str).filter(|name| !self.stages.contains(*name)).collect()
@@ -158,6 +168,15 @@ mod tests {
     fn an_empty_journal_is_no_run() {
         assert_eq!(Run::read(""), None);
         assert_eq!(Run::read("scribble\n\0\0\0"), None);
+    }
+
+    #[test]
+    fn a_repair_that_was_cut_short_is_tried_once_more_and_then_left_to_people() {
+        let begun = |number: &str| Draft::note("repairing").field("repair", number);
+        let next = |drafts: &[Draft]| Run::read(&journal(drafts)).unwrap().next_repair();
+        assert_eq!(next(&[Draft::state(State::Installing)]), Some(1));
+        assert_eq!(next(&[begun("1")]), Some(2));
+        assert_eq!(next(&[begun("1"), begun("2")]), None);
     }
 
     #[test]

@@ -1,11 +1,16 @@
 """Runs the cases: a thread for each init system, its cases one after the other on a host that is made anew when it must be."""
 
+import argparse
+import functools
 import itertools
 import queue
 import threading
 import time
 import traceback
 from collections import namedtuple
+
+from tests import site as sites
+from tests.hosts.lab import Lab
 
 from .rig import Rig
 
@@ -28,9 +33,9 @@ class Worker(threading.Thread):
 
     numbers = itertools.count(1)
 
-    def __init__(self, place, kind, cases, outcomes):
+    def __init__(self, make, kind, cases, outcomes):
         super().__init__(name=f"cases-{kind}", daemon=True)
-        self.place, self.kind, self.cases, self.outcomes = place, kind, cases, outcomes
+        self.make, self.kind, self.cases, self.outcomes = make, kind, cases, outcomes
         self.rig = None
 
     def run(self):
@@ -50,19 +55,18 @@ class Worker(threading.Thread):
         try:
             if self.rig is None or not self.rig.clean():
                 self.discard()
-                self.rig = Rig(*self.place, f"{self.kind}-{next(self.numbers)}", self.kind)
+                self.rig = self.make(f"{self.kind}-{next(self.numbers)}", self.kind)
             function(self.rig)
         except Exception as error:
-            words = self.story(error)
+            words = self.story(error, function.__code__.co_filename)
             self.discard()
             return words
         return None
 
-    def story(self, error):
+    def story(self, error, file):
         """What a person needs to find the fault: the line of the case, the journal, the end of the console."""
         frames = traceback.extract_tb(error.__traceback__)
-        where = next((f"{frame.filename.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames)
-                      if "/chain/" in frame.filename and not frame.filename.endswith(("rig.py", "runner.py"))), "")
+        where = next((f"{file.rpartition('/')[2]}:{frame.lineno}" for frame in reversed(frames) if frame.filename == file), "")
         words = [f"{where}: {error}" if str(error) else f"{where}: {error!r}"]
         if self.rig:
             try:
@@ -79,16 +83,16 @@ class Worker(threading.Thread):
         self.rig = None
 
 
-def run(place, wanted=(), kinds=KINDS, workers=1):
-    """Run every case whose name holds one of the words, on hosts of these kinds, at a place (site and laboratory); the outcomes, as
-    they come."""
+def run(make, wanted=(), kinds=KINDS, workers=1):
+    """Run every case whose name holds one of the words, on hosts of these kinds, made by `make(name, kind)`; the outcomes, as they
+    come."""
     outcomes, threads = queue.Queue(), []
     for kind in kinds:
         cases = queue.Queue()
         for entry in CASES:
             if kind in entry.kinds and (not wanted or any(word in entry.function.__name__ for word in wanted)):
                 cases.put(entry.function)
-        threads += [Worker(place, kind, cases, outcomes) for _ in range(workers)]
+        threads += [Worker(make, kind, cases, outcomes) for _ in range(workers)]
     for thread in threads:
         thread.start()
     while any(thread.is_alive() for thread in threads) or not outcomes.empty():
@@ -96,3 +100,24 @@ def run(place, wanted=(), kinds=KINDS, workers=1):
             yield outcomes.get(timeout=0.2)
         except queue.Empty:
             continue
+
+
+def main(suite, publish, rig=Rig):
+    """The program of a suite: run its cases on hosts of a site where `publish` has published a cluster; 1 if one failed."""
+    parser = argparse.ArgumentParser(prog=f"python3 -m tests.{suite}", description="Every case, or those whose names hold a word.")
+    parser.add_argument("words", nargs="*", metavar="WORD")
+    parser.add_argument("--kind", choices=KINDS, action="append")
+    parser.add_argument("--workers", type=int, default=2, help="hosts of each kind at a time")
+    options = parser.parse_args()
+    began, failed, passed = time.monotonic(), 0, 0
+    with sites.Site() as site, Lab() as lab:
+        publish(site)
+        make = functools.partial(rig, site, lab)
+        for outcome in run(make, options.words, options.kind or KINDS, options.workers):
+            mark = "ok  " if outcome.error is None else "FAIL"
+            print(f"{mark} {outcome.kind:8}{outcome.seconds:5.1f} s  {outcome.name.replace('_', ' ')}", flush=True)
+            if outcome.error:
+                print(f"    {outcome.error}", flush=True)
+            passed, failed = passed + (outcome.error is None), failed + (outcome.error is not None)
+    print(f"{suite}: {passed} passed, {failed} failed in {time.monotonic() - began:.0f} s")
+    return 1 if failed or not passed else 0
