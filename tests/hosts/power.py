@@ -115,15 +115,23 @@ def kill_inside(process):
     kernel keeps the PID namespace, and everybody who waits for its end, as long as there is one.
     """
     while process.poll() is None:
-        kill(descendants(process.pid))
+        kill(held(process.pid))
         time.sleep(0.002)
 
 
-def kill(pids):
-    """SIGKILL to each that still exists."""
+def held(pid):
+    """All processes below `pid`, each of them stopped: none can start another, or die and leave its own to init."""
+    seen = None
+    while seen != (seen := list(descendants(pid))):
+        kill(seen, signal.SIGSTOP)
+    return seen
+
+
+def kill(pids, number=signal.SIGKILL):
+    """A signal, SIGKILL unless told otherwise, to each that still exists."""
     for pid in pids:
         with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
+            os.kill(pid, number)
 
 
 def find_init(process, name, depth):
