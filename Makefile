@@ -62,8 +62,9 @@ tree: tools
 	rm -rf $(TREE)
 	$(MAKE) -s install DESTDIR=$(TREE)
 
-# What init does with our scripts and units. (The laboratory tests itself by `python3 -m tests.hosts.selftest`.)
+# What tests may rely on, on really booted hosts; what init does with our scripts and units.
 hosts: tools
+	python3 -m tests.hosts.selftest
 	python3 -m tests.rc_boot
 
 chain: tree
