@@ -7,4 +7,4 @@ mod judge;
 mod run;
 pub mod select;
 
-pub use run::{Failing, Ran, run_dir};
+pub use run::{Failing, Ran, judge_dir, run_dir};

@@ -90,6 +90,11 @@ impl Paths {
         self.at("/run/patch/lock")
     }
 
+    /// Which process group works for the tool that holds the host lock, or held it.
+    pub fn worker(&self) -> PathBuf {
+        self.at("/run/patch/worker")
+    }
+
     /// Mail that waits for delivery, and mail that was delivered.
     pub fn spool(&self) -> PathBuf {
         self.at("/var/spool/patch")

@@ -1,5 +1,5 @@
-//! The kernel made safe: directories and files judged by what is open, durable writes, the lock file, child processes,
-//! room on file systems.
+//! The kernel made safe: directories and files judged by what is open, durable writes, the lock file, child processes
+//! and the mark of those at work, room on file systems.
 //!
 //! Everything here promises one of two things: either a change is on disk when the call returns and was never half there,
 //! or the call failed and nothing changed. Nothing here knows what patching is.
@@ -8,7 +8,9 @@ pub mod append;
 pub mod clock;
 pub mod dir;
 pub mod lockfile;
+pub mod proc_stat;
 pub mod process;
 pub mod replace;
 pub mod space;
 pub mod trusted;
+pub mod worker;

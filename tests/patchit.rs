@@ -8,6 +8,10 @@
 use std::fs;
 use std::process::{Command, Output};
 
+use patchflag::cluster::digest;
+use patchflag::cluster::manifest::{Cluster, FORMAT, FileEntry, Kind};
+use patchflag::cluster::signature::{self, Signer};
+use patchflag::cluster::tree;
 use patchflag::flag::record::Draft;
 use patchflag::flag::state::State;
 use patchflag::sys::clock;
@@ -15,6 +19,9 @@ use patchflag::sys::clock;
 const RUN: &str = "20261121T014000Z.7";
 const THIS_BOOT: &str = "this/100";
 const STAGED: &str = "2026-11-21T01:40:05Z";
+const ID: &str = "20261121T013000Z";
+const RELEASE: &str = "debian-12/amd64";
+const INSTALL_DIR: &str = "/var/lib/patch/web/20261121T013000Z";
 const ORDERED: &str = "2026-11-21T02:00:00Z";
 
 /// Which boot patchit finds itself in, as init tells it.
@@ -52,8 +59,38 @@ impl Root {
         let root = Self::new(patchit);
         root.write("etc/patchflag", flag);
         root.record(STAGED, &Draft::state(State::Fetching));
-        root.record(STAGED, &Draft::state(State::Staged));
+        let sha256 = root.stage(1);
+        let staged = Draft::state(State::Staged).field("install_dir", INSTALL_DIR).field("sha256", sha256);
+        root.record(STAGED, &staged);
         root
+    }
+
+    /// The signed list of a cluster, as grab-patch has put it there; returns its digest.
+    fn stage(&self, sequence: u64) -> String {
+        let at = |name: &str| self.0.path().join(name);
+        let (secret, now) = (at("secret.key"), clock::parse(STAGED).unwrap());
+        if !secret.exists() {
+            signature::generate(&secret, &at("etc/patch/patchflag.pub")).unwrap();
+        }
+        let nothing = digest::of_bytes(b"");
+        let file = FileEntry { path: "web.tar.gz".into(), size: 0, sha256: nothing.sha256, md5: nothing.md5 };
+        let cluster = Cluster {
+            format: FORMAT,
+            name: "test".into(),
+            id: ID.into(),
+            sequence,
+            expires: "2099-01-01T00:00:00Z".into(),
+            release: RELEASE.into(),
+            kind: Kind::Script,
+            program: Some("install_cluster".into()),
+            files: vec![file],
+            advisories: Vec::new(),
+        };
+        let bytes = cluster.to_bytes().unwrap();
+        let signed = Signer::load(&secret).unwrap().sign(&bytes, &tree::manifest(RELEASE, ID), now).unwrap();
+        self.write(&format!("{INSTALL_DIR}/{}", tree::MANIFEST)[1..], std::str::from_utf8(&bytes).unwrap());
+        self.write(&format!("{INSTALL_DIR}/{}", tree::signature(tree::MANIFEST))[1..], &signed);
+        digest::of_bytes(&bytes).sha256
     }
 
     /// The same, with a maintenance boot ordered in this boot or in another one.
@@ -282,6 +319,20 @@ fn an_order_that_init_does_not_take_fails_the_run_with_its_own_reason() {
     assert_eq!(done.status.code(), Some(1), "{done:?}");
     assert_eq!(fs::read_to_string(inittab).unwrap(), "id:2:initdefault:\n");
     root.assert_failed(".inittab.draft");
+}
+
+#[test]
+fn what_was_staged_and_is_gone_or_another_fails_before_a_boot_is_spent_on_it() {
+    let gone: fn(&Root) = |root| fs::remove_dir_all(root.0.path().join(&INSTALL_DIR[1..])).unwrap();
+    let other: fn(&Root) = |root| drop(root.stage(2));
+    for (spoil, because) in [(gone, INSTALL_DIR), (other, "is not the one that was staged")] {
+        let root = Root::staged("", "");
+        spoil(&root);
+        let done = root.patchit("2026-11-21T02:00:00Z", Boot::Normal, &[]);
+        assert_eq!(done.status.code(), Some(1), "{done:?}");
+        assert!(!root.log().contains("state=ordered"), "{}", root.log());
+        root.assert_failed(because);
+    }
 }
 
 #[test]

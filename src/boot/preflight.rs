@@ -57,6 +57,8 @@ pub struct Need {
 pub struct Known<'a> {
     /// Asks the package manager whether its database is whole; what is wrong and how to repair it, if not.
     pub package_database: &'a dyn Fn() -> std::result::Result<(), String>,
+    /// Judges the administrator's programs that will be run after the installation; which one is unfit, and why.
+    pub hooks: &'a dyn Fn() -> std::result::Result<(), String>,
     /// When the journal was last written to.
     pub last_record: Option<Moment>,
     /// The present moment.
@@ -74,10 +76,19 @@ pub fn run(paths: &Paths, config: &Config, need: &Need, known: &Known) -> Vec<Fi
     findings.extend(file_systems(paths, &*init, config.patchit.install, need));
     findings.extend(room::all(paths, &config.preflight, need));
     findings.push(database::package_database((known.package_database)()));
+    findings.push(hooks((known.hooks)()));
     findings.push(disk::relabel(paths.at("/.autorelabel").symlink_metadata().is_ok()));
     findings.push(database::reboot_pending(paths));
     findings.push(disk::clock(known.now, known.last_record));
     findings
+}
+
+/// A program that nobody may run would be found when the host is patched and somebody waits for its yes.
+fn hooks(fit: std::result::Result<(), String>) -> Finding {
+    match fit {
+        Ok(()) => Finding::ok("hooks", "fit"),
+        Err(what) => Finding::stop("hooks", what, "it would be run after the installation"),
+    }
 }
 
 fn file_systems(paths: &Paths, init: &dyn Init, install: Install, need: &Need) -> Vec<Finding> {
@@ -156,7 +167,7 @@ mod tests {
         let need = Need { bytes, install_dir: "/var/lib/patch/x".into() };
         let config = Config::parse("[preflight]\nroot_free = 1K\nvar_free = 1K\nboot_free = 1K\n", "f").unwrap();
         let now = clock::parse("2026-11-21T02:00:00Z").unwrap();
-        let known = Known { package_database: &|| Ok(()), last_record: None, now };
+        let known = Known { package_database: &|| Ok(()), hooks: &|| Ok(()), last_record: None, now };
         run(paths, &config, &need, &known)
     }
 
@@ -179,6 +190,7 @@ mod tests {
             "clock",
             "encrypted-root",
             "etc-writable",
+            "hooks",
             "init",
             "mounted-in-maintenance",
             "package-database",

@@ -10,6 +10,7 @@ use crate::exit::{self, Exit};
 use crate::mail::{self, Kind, Report};
 use crate::paths::Paths;
 use crate::sys::lockfile::{self, Lock};
+use crate::sys::worker;
 
 use super::walk::Site;
 
@@ -29,20 +30,36 @@ pub fn called_as(words: &[&str]) -> bool {
 /// How long a tick waits for the one that cron started in the same second: two lines of one crontab must not keep each other from
 /// their work minute after minute.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// How long what is ended for its tool has to end by itself.
+const GRACE: Duration = Duration::from_secs(30);
 
-/// Takes the host lock; `None` means that somebody works, which is no fault.
+/// Takes the host lock; `None` means that somebody works, which is no fault. So does an installer whose tool was killed.
 ///
 /// # Errors
 /// If the lock cannot be judged or opened.
 pub fn lock(paths: &Paths) -> Result<Option<Lock>> {
     let end = Instant::now() + PATIENCE;
     loop {
-        let taken = lockfile::try_take(&paths.host_lock())?;
-        if taken.is_some() || Instant::now() >= end {
-            return Ok(taken);
+        if let Some(lock) = lockfile::try_take(&paths.host_lock())? {
+            return Ok((!is_still_at_work(paths)?).then_some(lock));
+        }
+        if Instant::now() >= end {
+            return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(50));
     }
+}
+
+/// Whether an installer or a stage has outlived the tool that started it. One whose deadline has passed is ended here, for who would
+/// have done it is dead.
+fn is_still_at_work(paths: &Paths) -> Result<bool> {
+    let Some(worker) = worker::left_behind(&paths.worker())? else { return Ok(false) };
+    if !worker.is_overdue() {
+        return Ok(true);
+    }
+    exit::warn(format_args!("ending process group {}: its tool is gone and its time is over", worker.group()));
+    worker.end(GRACE);
+    Ok(false)
 }
 
 /// Whether the kernel's command line tells us to keep our hands off this boot; says so if it does.

@@ -22,6 +22,7 @@ use crate::flag::record::Draft;
 use crate::flag::run::Run;
 use crate::flag::state::State;
 use crate::flag::table;
+use crate::hook;
 use crate::host::Host;
 use crate::mail::{self, Kind, Report};
 use crate::paths::{self, Paths};
@@ -243,7 +244,11 @@ fn look(site: &Site, run: Option<&Run>, found: Option<&Found>, bytes: u64) -> Ve
     let need = Need { bytes, install_dir };
     let database = || install::database_is_sound(site.paths).map_err(|error| error.to_string());
     let last_record = run.map(|run| run.last);
-    let known = Known { package_database: &database, last_record, now: site.clock.now() };
+    let hooks = || {
+        let dirs = [site.paths.confirm_d(), site.paths.on_failure_d()];
+        dirs.iter().try_for_each(|dir| hook::judge_dir(site.paths, dir).map(drop)).map_err(|error| error.to_string())
+    };
+    let known = Known { package_database: &database, hooks: &hooks, last_record, now: site.clock.now() };
     preflight::run(site.paths, site.config, &need, &known)
 }
 

@@ -82,6 +82,15 @@ pub fn install(site: &Site, run: &Run) -> Result<Report> {
     report(site, &output, &path, outcome)
 }
 
+/// Whether what was staged is still there, and is still what was staged: asked before a boot is spent on it. Every file is looked
+/// at again just before it is used.
+///
+/// # Errors
+/// Why it could not be installed.
+pub fn check(site: &Site, run: &Run) -> Result<()> {
+    staged(site, run).map(drop)
+}
+
 /// Sets right what an interrupted installation left, and says in a line how that went.
 pub fn repair(site: &Site, run: &Run) -> String {
     let outcome = staged(site, run).and_then(|(dir, cluster)| {

@@ -2,10 +2,11 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
-use crate::config::Config;
+use crate::config::{Config, values};
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::order::Order;
@@ -23,6 +24,8 @@ use super::walk::{Site, Walk};
 
 /// How much of the command's output the journal remembers when it fails.
 const TAIL: usize = 40;
+/// From TERM to KILL at the end of `--timeout`.
+const GRACE: Duration = Duration::from_mins(1);
 
 const HELP: &str = "\
 Runs COMMAND once in a run, when the host is staged. Exit code 0 leaves the flags and records the stage as done; 69 and 75
@@ -40,6 +43,9 @@ struct Args {
     /// Say whether the command would be run; run nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
+    /// End the command after this time (TERM, and KILL a minute later), like 90s, 30m or 2h; the stage has failed then
+    #[arg(long, value_name = "DURATION", value_parser = values::duration)]
+    timeout: Option<Duration>,
     /// Name of the stage, as `after =` in section [patchit] calls it
     name: String,
     /// The command and its arguments
@@ -124,11 +130,16 @@ fn stage(args: &Args, site: &Site, scene: Scene, run: &Run) -> Result<Exit> {
 
 fn job(args: &Args, paths: &Paths, run: &Run) -> Job {
     let fact = |key: &str| run.fact(key).unwrap_or_default().to_string();
-    Job::new(&args.command)
+    let job = Job::new(&args.command)
         .inside(paths.root())
         .env("PATCHFLAG_RUN", &run.id)
         .env("PATCHFLAG_CLUSTER", fact("cluster"))
         .env("PATCHFLAG_INSTALL_DIR", fact("install_dir"))
+        .marked(paths.worker());
+    match args.timeout {
+        Some(timeout) => job.deadline(timeout, GRACE),
+        None => job,
+    }
 }
 
 fn after(args: &Args, walk: &mut Walk, finished: &Finished) -> Result<Exit> {
@@ -145,7 +156,7 @@ fn after(args: &Args, walk: &mut Walk, finished: &Finished) -> Result<Exit> {
             let lines: Vec<&str> = text.lines().collect();
             let tail = lines[lines.len().saturating_sub(TAIL)..].join("\n");
             walk.record(&Draft::note(&format!("stage {} failed", args.name)).field("tail", tail))?;
-            walk.fail(&format!("stage {} failed with {}", args.name, finished.reason()))
+            walk.fail(&format!("stage {} failed: {}", args.name, finished.reason()))
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::flag::state::State;
 use crate::paths::{self, Paths};
 use crate::sys::clock::{self, Moment};
 use crate::sys::dir::Dir;
+use crate::sys::{lockfile, worker};
 
 use super::chain;
 use super::place::Place;
@@ -66,7 +67,7 @@ fn run(args: &Args) -> Result<Exit> {
         return clear(&paths, reason, now, question);
     }
     let scene = Scene::look(&paths)?;
-    let status = Status::of(&scene, &config, now)?;
+    let status = Status::of(&scene, &config, now, left_at_work(&paths)?)?;
     if args.json {
         exit::out(serde_json::to_string_pretty(&status).map_err(|why| Error::failed("print", "the status", why))?);
     } else {
@@ -93,11 +94,14 @@ struct Status {
     maintenance_boot_ordered: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     failed_log: Option<String>,
+    /// The process group of an installer or a stage whose tool was killed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    left_at_work: Option<i32>,
     lock: &'static str,
 }
 
 impl Status {
-    fn of(scene: &Scene, config: &Config, now: Moment) -> Result<Self> {
+    fn of(scene: &Scene, config: &Config, now: Moment, left_at_work: Option<i32>) -> Result<Self> {
         let run = scene.run.as_ref().or(scene.dated.as_ref());
         let waits = match (&scene.run, scene.flag) {
             (Some(run), true) if run.state == Some(State::Staged) => {
@@ -122,6 +126,7 @@ impl Status {
             stages_done: run.map(|run| run.stages.iter().cloned().collect()).unwrap_or_default(),
             maintenance_boot_ordered: scene.seen(true).trigger,
             failed_log: failed_log(&scene.etc)?,
+            left_at_work,
             lock: "none configured",
         })
     }
@@ -132,10 +137,21 @@ impl Status {
         if self.maintenance_boot_ordered {
             exit::out("a maintenance boot is ordered at init");
         }
+        if let Some(group) = self.left_at_work {
+            exit::out(format_args!(
+                "process group {group} is still at work though its tool is gone; nothing else is done until it ends"
+            ));
+        }
         if let Some(log) = &self.failed_log {
             exit::out(format_args!("an earlier run failed: see {log}; `patch-status --clear --reason …` forgets it"));
         }
     }
+}
+
+/// Whose tool lives holds the host lock, and works as it should.
+fn left_at_work(paths: &Paths) -> Result<Option<i32>> {
+    let held = lockfile::is_held(&paths.host_lock())?;
+    Ok(if held { None } else { worker::left_behind(&paths.worker())?.map(|worker| worker.group()) })
 }
 
 /// One word for the row of the state table.

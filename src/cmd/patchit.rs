@@ -21,6 +21,7 @@ use crate::paths::{self, Paths};
 use crate::sys::clock::Moment;
 
 use super::chain;
+use super::installing;
 use super::place::Place;
 use super::scene::Scene;
 use super::walk::{Site, Walk};
@@ -212,7 +213,7 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     }
     Ok(match waits_for(site, scene, &order, now) {
         Some(what) => Plan::Nothing(format!("the run waits for {what}")),
-        None => Plan::steps(begin_steps(args, site, scene)),
+        None => begin(args, site, scene),
     })
 }
 
@@ -236,6 +237,14 @@ fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<S
     let Some(run) = scene.run.as_ref() else { return Some("grab-patch".into()) };
     let local = DateTime::<Local>::from(now).time();
     due::waits_for(&site.config.patchit, run, order, now, local)
+}
+
+/// What was staged the evening before may be gone by now: that is found out before the boot, not in it.
+fn begin(args: &Args, site: &Site, scene: &Scene) -> Plan {
+    match scene.run.as_ref().map(|run| installing::check(site, run)) {
+        Some(Err(error)) => Plan::failure(table::steps_fail(), error.to_string()),
+        _ => Plan::steps(begin_steps(args, site, scene)),
+    }
 }
 
 fn begin_steps(args: &Args, site: &Site, scene: &Scene) -> Vec<Step> {

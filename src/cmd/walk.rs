@@ -123,7 +123,6 @@ impl<'a> Walk<'a> {
     /// # Errors
     /// As [`Walk::take_all`].
     pub fn fail(&mut self, cause: &str) -> Result<Exit> {
-        exit::warn(cause);
         self.cause = Some(cause.to_string());
         self.take_all(table::steps_fail())
     }
@@ -197,8 +196,14 @@ impl<'a> Walk<'a> {
         if matches!(state, State::Expiring) {
             self.exit = Exit::Done;
         }
-        exit::note(format_args!("state={state}{}", self.because_words(state)));
-        self.record(&draft)
+        let recorded = self.record(&draft);
+        let words = format!("state={state}{}", self.because_words(state));
+        match &self.cause {
+            // A person who called us, and cron's mail, are told why.
+            Some(cause) if state == State::Failing => exit::warn(cause),
+            _ => exit::note(words),
+        }
+        recorded
     }
 
     /// Adds what the confirmation will compare with, while the host is still as it was.
@@ -220,7 +225,6 @@ impl<'a> Walk<'a> {
         match self.scene.init.order() {
             Ok(()) => Turn::On,
             Err(error) => {
-                exit::warn(&error);
                 self.because(error.to_string());
                 Turn::Instead([vec![Step::Undo], table::steps_fail()].concat())
             }

@@ -31,6 +31,23 @@ pub struct Ran {
     pub finished: Finished,
 }
 
+/// Judges every script of a directory and returns their names in the order in which they would run. A directory that is not there
+/// holds no scripts.
+///
+/// # Errors
+/// [`Error::Refused`](crate::error::Error::Refused) with the first that is unfit, and why.
+pub fn judge_dir(paths: &Paths, dir: &Path) -> Result<Vec<String>> {
+    let open = match Dir::open(dir) {
+        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let names = select(open.names()?);
+    for name in &names {
+        Script::judge(paths, &open.join(name))?;
+    }
+    Ok(names)
+}
+
 /// Runs the scripts of a directory one after the other, each with these arguments and environment, in `/`, without input, and
 /// no longer than `timeout`. All are judged before the first one runs, and each again just before it does. A directory
 /// that is not there holds no scripts.
@@ -45,17 +62,10 @@ pub fn run_dir(
     timeout: Duration,
     failing: Failing,
 ) -> Result<Vec<Ran>> {
-    let open = match Dir::open(dir) {
-        Err(error) if error.is_missing() => return Ok(Vec::new()),
-        other => other?,
-    };
-    let names = select(open.names()?);
-    for name in &names {
-        Script::judge(paths, &open.join(name))?;
-    }
+    let names = judge_dir(paths, dir)?;
     let mut ran = Vec::with_capacity(names.len());
     for name in names {
-        let script = Script::judge(paths, &open.join(&name))?;
+        let script = Script::judge(paths, &dir.join(&name))?;
         let words = std::iter::once(script.program.as_os_str()).chain(args.iter().map(AsRef::as_ref));
         let mut job = Job::new(words).inside(paths.root()).deadline(timeout, GRACE);
         for (key, value) in env {

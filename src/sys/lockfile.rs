@@ -39,6 +39,20 @@ pub fn try_take(path: &Path) -> Result<Option<Lock>> {
     }
 }
 
+/// Whether somebody holds the lock at `path`. Nothing is made or changed; who may not even look is told that somebody does.
+///
+/// # Errors
+/// [`Error::Io`] if the file is there and cannot be opened.
+pub fn is_held(path: &Path) -> Result<bool> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(false),
+        Err(why) if why.kind() == std::io::ErrorKind::PermissionDenied => return Ok(true),
+        Err(why) => return Err(Error::io("open", path)(why)),
+    };
+    Ok(matches!(Flock::lock(file, FlockArg::LockSharedNonblock), Err((_, nix::Error::EWOULDBLOCK))))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -50,7 +64,9 @@ mod tests {
         let first = try_take(&path).unwrap();
         assert!(first.is_some());
         assert!(try_take(&path).unwrap().is_none());
+        assert!(is_held(&path).unwrap());
         drop(first);
+        assert!(!is_held(&path).unwrap());
         assert!(try_take(&path).unwrap().is_some());
     }
 }

@@ -15,6 +15,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
+use super::worker;
 use crate::error::{Error, Result};
 
 /// The PATH of every child: cron's has no sbin.
@@ -32,6 +33,7 @@ pub struct Job {
     output: Option<File>,
     deadline: Option<Duration>,
     grace: Duration,
+    mark: Option<PathBuf>,
 }
 
 /// How a child ended.
@@ -99,6 +101,7 @@ impl Job {
             output: None,
             deadline: None,
             grace: Duration::from_secs(10),
+            mark: None,
         }
     }
 
@@ -147,6 +150,13 @@ impl Job {
         self
     }
 
+    /// Marks its process group as at work while it is, for the tools that come after us if we are killed: see [`worker`].
+    #[must_use]
+    pub fn marked(mut self, path: PathBuf) -> Self {
+        self.mark = Some(path);
+        self
+    }
+
     /// Runs it to its end.
     ///
     /// # Errors
@@ -175,7 +185,15 @@ impl Job {
             .process_group(0)
             .spawn()
             .map_err(start)?;
+        let limit = self.deadline.map(|deadline| deadline + self.grace);
+        if let Some(path) = &self.mark {
+            // It is at work already. That nobody will know of it if we are killed is no reason to stop it half-way.
+            let _ = worker::mark(path, child.id(), limit);
+        }
         let ended = wait(child, self.deadline, self.grace).map_err(Error::io("wait for", Path::new(&program)))?;
+        if let Some(path) = &self.mark {
+            worker::unmark(path);
+        }
         let output = memory.map(tail).transpose().map_err(Error::io("read the output of", Path::new(&program)))?;
         Ok(Finished { ended, output: output.unwrap_or_default() })
     }

@@ -1,7 +1,7 @@
 """Installing at the normal level: for hosts whose init has no maintenance boot, and for drivers that reboot by themselves."""
 
 from . import journal
-from .rig import FAIL, check, equal
+from .rig import FAIL, GATE, REACHED, check, equal
 from .runner import case
 
 STATES = ["fetching", "staged", "starting", "installing", "installed"]
@@ -55,3 +55,26 @@ def a_live_installation_that_fails_is_not_rebooted(rig):
     equal(len(rig.host.boots), boots, "boots")
     equal(rig.ended()[-2:], ["failing", "failed"], "how the run ended")
     check(len(rig.mails()) == 1 and "FAILED" in rig.subjects()[0], f"mails {rig.subjects()}")
+
+
+@case()
+def an_installer_that_outlives_a_killed_patchit_is_waited_for(rig):
+    """The host lock has fallen, the installer works on: no tick takes the run for over, or begins another, until it is."""
+    rig.stage()
+    rig.host.write(GATE, "")
+    rig.spawn("patchit --install live")
+    rig.host.wait_for(lambda: rig.host.exists(REACHED), 20, "the installer")
+    rig.kill("patchit")
+    rig.arm()
+    for argv in (["patchit", "--finish"], ["patchit"], ["grab-patch"]):
+        equal(rig.tick(*argv), "", f"output of {argv}")
+    equal((rig.state(), len(rig.mails())), ("installing", 0), "state and mails while the installer works")
+    check(rig.status()["left_at_work"] > 1, "patch-status names the process group")
+    check("still at work though its tool is gone" in rig.tick("patch-status"), "patch-status says so")
+    rig.host.remove(GATE)
+    rig.host.wait_for(lambda: "left_at_work" not in rig.status(), 20, "the end of the installer")
+    rig.host.remove("/etc/patchflag")
+    rig.finish()
+    rig.idle()
+    equal((len(rig.installs()), rig.ended()[-1]), (1, "failed"), "installations, and how the run ended")
+    check(len(rig.mails()) == 1 and "INTERRUPTED" in rig.subjects()[0], f"mails {rig.subjects()}")

@@ -97,6 +97,35 @@ def two_stages_at_once_are_one_after_the_other(rig):
 
 
 @case()
+def a_stage_that_outlives_its_tool_is_not_started_twice(rig):
+    """patch-stage is killed, its command works on; only when that has ended does the next tick run it again."""
+    rig.stage()
+    rig.host.remove(RAN)
+    rig.host.remove("/var/log/case.go")
+    slow = f"sh -c 'echo ran >>{RAN}; until [ -e /var/log/case.go ]; do sleep 0.05; done'"
+    rig.spawn(f"patch-stage dump -- {slow}")
+    rig.host.wait_for(lambda: ran(rig) == 1, 10, "the stage")
+    rig.kill("patch-stage")
+    for argv in (DUMP, ["patchit"], ["patchit", "--finish"]):
+        rig.tick(*argv)
+    equal((ran(rig), rig.state()), (1, "staged"), "calls, and the state")
+    rig.host.write("/var/log/case.go", "")
+    rig.host.wait_for(lambda: "left_at_work" not in rig.status(), 10, "the end of the command")
+    rig.tick(*DUMP)
+    equal((ran(rig), rig.status()["stages_done"]), (2, ["dump"]), "calls and stages done at last")
+
+
+@case()
+def a_stage_that_does_not_end_is_ended(rig):
+    """By TERM at its time-out; then it is a stage that failed."""
+    rig.stage()
+    rig.tick("patch-stage", "--timeout", "1s", "dump", "--", "sleep", "600", code=1)
+    rig.idle()
+    check("ended at its deadline" in rig.dated()[-1], "the journal says why")
+    equal(rig.host.run(["pgrep", "-f", "^sleep 600"]).returncode, 1, "code of pgrep for what it ran")
+
+
+@case()
 def a_host_that_confirm_d_refuses_is_not_confirmed(rig):
     """Every program must agree. One that does not: patchfailed, the mail says NOT CONFIRMED, and nothing is patched again."""
     rig.host.write("/etc/patch/confirm.d/10-good", "#!/bin/sh\nexit 0\n", 0o755)

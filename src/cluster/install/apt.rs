@@ -125,6 +125,7 @@ impl<'a> Apt<'a> {
     /// Runs apt to change something.
     fn run(&self, args: &[&str], output: &File, deadline: Deadline) -> Result<Ended> {
         let job = dpkg::with_environment(Job::new(self.command(args))).inside(self.site.paths.root());
+        let job = job.marked(self.site.paths.worker());
         Ok(job.output(handle(output)?).deadline(deadline.after, deadline.grace).run()?.ended)
     }
 

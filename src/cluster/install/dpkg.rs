@@ -187,7 +187,7 @@ pub fn configure(paths: &Paths, output: File, deadline: Deadline) -> Result<Ende
     let mut argv = vec!["dpkg"];
     argv.extend(KEEP_OLD);
     argv.extend(["--configure", "-a"]);
-    let job = with_environment(Job::new(argv)).inside(paths.root()).output(output);
+    let job = with_environment(Job::new(argv)).inside(paths.root()).output(output).marked(paths.worker());
     Ok(job.deadline(deadline.after, deadline.grace).run()?.ended)
 }
 

@@ -123,6 +123,7 @@ impl<'a> Script<'a> {
             .env("PATCHFLAG_CLUSTER", &self.site.cluster.id)
             .inside(self.site.paths.root())
             .output(handle(output)?)
+            .marked(self.site.paths.worker())
             .deadline(deadline.after, deadline.grace);
         Ok(job.run()?.ended)
     }

@@ -1,0 +1,52 @@
+//! `/proc/PID/stat`, proc(5).
+
+/// What of it is of interest here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stat {
+    /// The process has ended and waits for its parent to ask.
+    pub zombie: bool,
+    /// Its process group.
+    pub group: i32,
+    /// When it was started, in ticks since the machine's boot. With its number, that is which process it is.
+    pub start: u64,
+}
+
+/// Reads a line of it; `None` if it is no such line. The second field is the program's name in brackets, and may itself hold
+/// brackets and blanks.
+pub fn parse(line: &str) -> Option<Stat> {
+    let (_, after) = line.rsplit_once(')')?;
+    let fields: Vec<&str> = after.split_whitespace().collect();
+    let field = |number: usize| fields.get(number - 3);
+    Some(Stat { zombie: field(3)? == &"Z", group: field(5)?.parse().ok()?, start: field(22)?.parse().ok()? })
+}
+
+/// The process of this number, if there is one.
+pub fn of(pid: i32) -> Option<Stat> {
+    parse(&std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?)
+}
+
+/// Every process that can be seen.
+pub fn all() -> impl Iterator<Item = Stat> {
+    let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(of)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_brackets_in_it_does_not_shift_the_fields() {
+        let line = format!("7 (a) R 1 (b) Z 1 42 {}4711 1 2 3\n", "0 ".repeat(16));
+        assert_eq!(parse(&line), Some(Stat { zombie: true, group: 42, start: 4711 }));
+        assert_eq!(parse("1 (init) S 0"), None);
+        assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn this_process_is_among_all() {
+        let pid = i32::try_from(std::process::id()).unwrap();
+        assert_eq!(of(pid).map(|me| me.zombie), Some(false));
+        assert!(all().any(|other| Some(other.start) == of(pid).map(|me| me.start)));
+    }
+}
