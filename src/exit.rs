@@ -99,9 +99,14 @@ pub fn pass_on(bytes: &[u8]) {
     let _ = std::io::stdout().lock().write_all(bytes);
 }
 
+/// The same in one line, for whoever reads line by line.
+fn in_a_line(line: &impl Display) -> String {
+    harmless(line.to_string().trim_end()).replace('\n', " ")
+}
+
 /// A decision: one line to syslog, and to standard error where a person looks at it (cron would make a mail of it).
 pub fn note(line: impl Display) {
-    let line = harmless(&line.to_string());
+    let line = in_a_line(&line);
     if std::io::stderr().is_terminal() {
         let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
     }
@@ -110,7 +115,7 @@ pub fn note(line: impl Display) {
 
 /// Something is wrong: one line on standard error and to syslog.
 pub fn warn(line: impl Display) {
-    let line = harmless(&line.to_string());
+    let line = in_a_line(&line);
     let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
     to_syslog(|log, text| log.err(text), &line);
 }

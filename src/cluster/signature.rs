@@ -136,7 +136,14 @@ impl Verifier {
     /// # Errors
     /// As [`trusted::read`]; [`Error::Refused`] if it holds no such key.
     pub fn load(path: &Path) -> Result<Self> {
-        let bytes = trusted::read(path, LIMIT)?;
+        let bytes = trusted::read(path, LIMIT).map_err(|error| match error {
+            Error::Io { .. } if error.is_missing() => Error::failed(
+                "read the public key",
+                path.display(),
+                "it is not there; copy the patch server's, which `pull-cluster keygen` has made",
+            ),
+            other => other,
+        })?;
         Self::parse(&String::from_utf8_lossy(&bytes), &path.display().to_string())
     }
 

@@ -41,7 +41,7 @@ const ROOM_FOR_FLAGS: usize = 64 << 10;
 const ROOM_FOR_MAIL: usize = 1 << 20;
 
 const HELP: &str = "\
-Started by cron in the evening before. Does nothing without /etc/patchflag. Any failure disarms the host and mails, but a
+Started by cron in the evening before. Does nothing without /etc/patchflag. Any failure disarms the host and mails, but a \
 server that cannot be reached (exit 69): the next tick tries again.
 
 Example:  grab-patch -n          is this host fit, and which cluster would it get?";

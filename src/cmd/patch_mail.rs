@@ -20,13 +20,14 @@ use crate::mail::spool::{Entry, LARGEST, Spool};
 use crate::mail::{Attachment, Message, Pass};
 use crate::paths::Paths;
 use crate::sys::clock::{self, Moment};
+use crate::sys::trusted::is_plain_name;
 
 const EXAMPLE: &str = "\
 Example: df -h | patch-mail send --subject 'room on web01' --attach /etc/patchlog
 In cron: * * * * * root patch-mail deliver
 Exit codes: 0 done, 1 failed, 2 usage or configuration, 69 relay cannot be reached";
 
-/// Takes a message, spools it, delivers it, tries again
+/// Take a message, spool it, deliver it, try again
 #[derive(Debug, Parser)]
 #[command(name = "patch-mail", version, after_help = EXAMPLE, disable_help_subcommand = true)]
 struct Args {
@@ -54,12 +55,13 @@ enum What {
     /// Print a message
     Show {
         /// Its id, as in list
+        #[arg(value_parser = mail_id)]
         id: String,
     },
     /// Make messages due now, refused ones too
     Retry {
         /// Ids, as in list
-        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        #[arg(required_unless_present = "all", conflicts_with = "all", value_parser = mail_id)]
         id: Vec<String>,
         /// All of them
         #[arg(long)]
@@ -73,7 +75,7 @@ struct Send {
     #[arg(short, long, value_name = "TEXT")]
     subject: String,
     /// A name for the event: one that was sent before is not sent again
-    #[arg(long)]
+    #[arg(long, value_parser = mail_id)]
     id: Option<String>,
     /// A file to go with it; may be given several times
     #[arg(short, long, value_name = "FILE")]
@@ -279,6 +281,12 @@ fn value(envelope: &Envelope, state: &str) -> Value {
         "next": next,
         "answer": envelope.answer,
     })
+}
+
+/// It is a file's name in the spool.
+fn mail_id(text: &str) -> std::result::Result<String, String> {
+    let fit = is_plain_name(text).then(|| text.to_string());
+    fit.ok_or_else(|| "it must be one plain name of letters, digits and ._+:~-".into())
 }
 
 fn show(paths: &Paths, id: &str) -> Result<Exit> {

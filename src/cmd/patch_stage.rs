@@ -28,8 +28,8 @@ const TAIL: usize = 40;
 const GRACE: Duration = Duration::from_mins(1);
 
 const HELP: &str = "\
-Runs COMMAND once in a run, when the host is staged. Exit code 0 leaves the flags and records the stage as done; 69 and 75
-mean `not yet` and are passed through; anything else stops the chain: patchflag is lowered, the run fails, a mail is sent.
+Runs COMMAND once in a run, when the host is staged. Exit code 0 leaves the flags and records the stage as done; 69 and 75 \
+mean `not yet` and are passed through; anything else stops the chain: patchflag is lowered, the run fails, a mail is sent. \
 COMMAND finds PATCHFLAG_RUN, PATCHFLAG_CLUSTER and PATCHFLAG_INSTALL_DIR in its environment.
 
 Example:  patch-stage db-dump -- /usr/local/sbin/dump-all";
@@ -43,7 +43,7 @@ struct Args {
     /// Say whether the command would be run; run nothing
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// End the command after this time (TERM, and KILL a minute later), like 90s, 30m or 2h; the stage has failed then
+    /// End the command after this time, like 90s, 30m or 2h; the stage has failed then
     #[arg(long, value_name = "DURATION", value_parser = values::duration)]
     timeout: Option<Duration>,
     /// Name of the stage, as `after =` in section [patchit] calls it

@@ -27,7 +27,7 @@ use super::scene::Scene;
 use super::walk::{Site, Walk};
 
 const HELP: &str = "\
-Started by cron every few minutes and by init at every boot. Does nothing without /etc/patchflag, /etc/patchlog or
+Started by cron every few minutes and by init at every boot. Does nothing without /etc/patchflag, /etc/patchlog or \
 /etc/patchdone. `rm /etc/patchflag` calls a run off at any moment before the first change.
 
 Example:  patchit --explain          what would be done now, and why";
@@ -54,7 +54,6 @@ struct Args {
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Where {
-    /// At the normal level
     Live,
 }
 

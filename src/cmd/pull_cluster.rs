@@ -25,7 +25,7 @@ use crate::sys::trusted;
 /// Where a forced command of ssh finds what the client asked for (sshd(8)).
 const SSH_ARGUMENT: &str = "SSH_ORIGINAL_COMMAND";
 
-/// Pulls, signs and publishes patch clusters, and promotes them to production.
+/// Pull, sign and publish patch clusters, and promote them to production.
 #[derive(Debug, Parser)]
 #[command(name = "pull-cluster", version, after_help = "The whole story: pull-cluster(8)")]
 struct Args {
