@@ -65,6 +65,26 @@ pub fn finish(tool: &'static str, body: impl FnOnce() -> Result<Exit>) -> ExitCo
     ExitCode::from(exit.code())
 }
 
+/// Reads the arguments and runs the body with them, by the rules of [`finish`].
+pub fn main<A: clap::Parser>(tool: &'static str, body: impl FnOnce(&A) -> Result<Exit>) -> ExitCode {
+    finish(tool, || match A::try_parse() {
+        Ok(args) => body(&args),
+        Err(answer) if !answer.use_stderr() => {
+            // --help, --version.
+            let _ = answer.print();
+            Ok(Exit::Done)
+        }
+        Err(wrong) => Err(Error::Usage(format!("{}; see {tool} --help", first_paragraph(&wrong.to_string())))),
+    })
+}
+
+/// What clap says is wrong, without its own `error:` and the usage below it.
+fn first_paragraph(text: &str) -> String {
+    let text = text.strip_prefix("error: ").unwrap_or(text);
+    let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
+    lines.join(" ")
+}
+
 static TOOL: OnceLock<&'static str> = OnceLock::new();
 static SYSLOG: Mutex<Option<Syslog>> = Mutex::new(None);
 static QUIET_SYSLOG: OnceLock<()> = OnceLock::new();
@@ -153,6 +173,12 @@ mod tests {
             harmless("550 \u{1b}[2Jgo\r\u{9b}1m away\tnow\n"),
             "550 \u{fffd}[2Jgo\u{fffd}\u{fffd}1m away\tnow\n"
         );
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_arguments_is_told_in_one_line() {
+        let said = "error: the following required arguments were not provided:\n  --subject <TEXT>\n\nUsage: x\n";
+        assert_eq!(first_paragraph(said), "the following required arguments were not provided: --subject <TEXT>");
     }
 
     #[test]

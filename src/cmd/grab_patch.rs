@@ -63,8 +63,7 @@ pub fn main() -> ExitCode {
     if chain::called_as(&[]) && !chain::all_there(&[Paths::system().flag()]) {
         return ExitCode::SUCCESS;
     }
-    let args = Args::parse();
-    exit::finish("grab-patch", || run(&args))
+    exit::main("grab-patch", run)
 }
 
 fn run(args: &Args) -> Result<Exit> {

@@ -90,8 +90,7 @@ pub fn main() -> ExitCode {
     if chain::called_as(&["deliver"]) && Spool::is_empty(&Paths::system()) {
         return ExitCode::SUCCESS;
     }
-    let args = Args::parse();
-    exit::finish("patch-mail", || args.run())
+    exit::main("patch-mail", Args::run)
 }
 
 /// Whether anything may be changed.

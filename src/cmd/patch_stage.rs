@@ -59,8 +59,7 @@ pub fn main() -> ExitCode {
     if is_idle_tick() {
         return ExitCode::SUCCESS;
     }
-    let args = Args::parse();
-    exit::finish("patch-stage", || run(&args))
+    exit::main("patch-stage", run)
 }
 
 /// `patch-stage NAME -- COMMAND…` on a host without the two flags.

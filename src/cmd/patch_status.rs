@@ -54,8 +54,7 @@ struct Args {
 /// Entry point of `patch-status`.
 #[must_use]
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    exit::finish("patch-status", || run(&args))
+    exit::main("patch-status", run)
 }
 
 fn run(args: &Args) -> Result<Exit> {

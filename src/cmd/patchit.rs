@@ -63,8 +63,7 @@ pub fn main() -> ExitCode {
     if (chain::called_as(&[]) || chain::called_as(&["--finish"])) && is_idle(&Paths::system()) {
         return ExitCode::SUCCESS;
     }
-    let args = Args::parse();
-    exit::finish("patchit", || run(&args))
+    exit::main("patchit", run)
 }
 
 /// None of the three files, and no maintenance boot ordered: whoever removed them all may have left that one.

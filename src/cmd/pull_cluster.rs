@@ -88,8 +88,7 @@ enum Task {
 
 /// Entry point of `pull-cluster`.
 pub fn main() -> ExitCode {
-    let args = Args::parse();
-    exit::finish("pull-cluster", || run(&args))
+    exit::main("pull-cluster", run)
 }
 
 /// What every task needs.

@@ -23,10 +23,10 @@ ca_file = {ca}
 user = {user}
 password_file = /etc/patch/mail.password
 """
-# A line a stage; the windows of a real site are hours, here every minute will do.
+# A line a stage; the windows of a real site are hours, here every minute will do. cron knows no seconds.
 SEPARATE = """\
 * * * * * root grab-patch
-{stage}* * * * * root patchit
+{stage}* * * * * root sleep 20; patchit
 """
 # The same in one line: each tool begins where the one before it has left off.
 IN_A_ROW = "* * * * * root grab-patch && {stage} && patchit\n"
