@@ -9,6 +9,8 @@ use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use std::sync::{Mutex, OnceLock};
 
+use clap::error::ErrorKind;
+
 use crate::error::{Error, Result};
 
 /// What a tool says to the program that started it.
@@ -73,6 +75,10 @@ pub fn main<A: clap::Parser>(tool: &'static str, body: impl FnOnce(&A) -> Result
             // --help, --version.
             let _ = answer.print();
             Ok(Exit::Done)
+        }
+        Err(without) if without.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
+            let _ = without.print();
+            Ok(Exit::Usage)
         }
         Err(wrong) => Err(Error::Usage(format!("{}; see {tool} --help", first_paragraph(&wrong.to_string())))),
     })
