@@ -86,7 +86,7 @@ fn run(args: &Args) -> Result<Exit> {
     let config = args.place.config(&paths).inspect_err(|error| chain::tell_once_a_day(&plain, error))?;
     let site = Site { paths: &paths, config: &config, clock: args.place.clock() };
     let worked = work(&site).inspect_err(|error| {
-        if matches!(error, Error::Usage(_)) {
+        if matches!(error, Error::Usage(_) | Error::Refused { .. }) {
             chain::tell_once_a_day(&site, error);
         }
     });

@@ -100,7 +100,7 @@ fn run(args: &Args) -> Result<Exit> {
     }
     let worked = work(args, &site).inspect_err(|error| {
         chain::undo_at_least(&paths);
-        if matches!(error, Error::Usage(_)) {
+        if matches!(error, Error::Usage(_) | Error::Refused { .. }) {
             chain::tell_once_a_day(&site, error);
         }
     });
@@ -175,10 +175,11 @@ fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
 
 fn at_maintenance(site: &Site, scene: &Scene) -> Plan {
     let seen = scene.seen(true);
-    if let (Some(State::Ordered), true, Some(run)) = (seen.log, seen.flag, &scene.run)
-        && let Err(why) = due::order_stands(run, &scene.boot, site.clock.now())
-    {
-        return Plan::failure(table::steps_stale_boot(seen), why);
+    if let (Some(State::Ordered), true, Some(run)) = (seen.log, seen.flag, &scene.run) {
+        let order = Order::read(&scene.etc).map(Option::unwrap_or_default).map_err(|error| error.to_string());
+        if let Err(why) = order.and_then(|order| due::order_stands(run, &order, &scene.boot, site.clock.now())) {
+            return Plan::failure(table::steps_stale_boot(seen), why);
+        }
     }
     Plan::steps(table::steps_boot(seen).unwrap_or_default())
 }

@@ -13,12 +13,12 @@ use crate::sys::clock::{self, Moment};
 /// An order older than this is not followed, whatever booted the host.
 const STALE: TimeDelta = TimeDelta::hours(1);
 
-/// Whether a maintenance boot may still follow its order (DESIGN 6): another boot than the one it was given in, not past
-/// `not_after`, not older than an hour, and no clock that was set back.
+/// Whether a maintenance boot may still follow its order (DESIGN 6): another boot than the one it was given in, not older than an
+/// hour, no clock that was set back, and a flag that still says the same: not past its `not_after`, and for this cluster.
 ///
 /// # Errors
 /// Why not.
-pub fn order_stands(run: &Run, boot: &str, now: Moment) -> Result<(), String> {
+pub fn order_stands(run: &Run, order: &Order, boot: &str, now: Moment) -> Result<(), String> {
     let Some(ordered) = run.entered(State::Ordered) else { return Err("the boot was never ordered".into()) };
     if run.fact("boot") == Some(boot) {
         return Err("the host was not booted since the order".into());
@@ -30,10 +30,7 @@ pub fn order_stands(run: &Run, boot: &str, now: Moment) -> Result<(), String> {
     if now - ordered > STALE {
         return Err(format!("the order of {} is older than an hour", clock::stamp(ordered)));
     }
-    match run.fact("not_after").and_then(|text| clock::parse(text).ok()) {
-        Some(end) if now >= end => Err("not_after has passed".into()),
-        _ => Ok(()),
-    }
+    if order.is_over(now) { Err("not_after has passed".into()) } else { order_fits(run, order) }
 }
 
 /// Whether the boot that was ordered should have come by now.
@@ -96,15 +93,16 @@ mod tests {
     }
 
     fn ordered() -> Run {
-        run(&[
-            Draft::state(State::Staged).field("not_after", "2026-11-21T02:30:00Z"),
-            Draft::state(State::Ordered).field("boot", "a/1"),
-        ])
+        run(&[Draft::state(State::Staged).field("cluster", "A"), Draft::state(State::Ordered).field("boot", "a/1")])
+    }
+
+    fn until_half_past() -> Order {
+        Order { not_after: Some(at("02:30:00")), ..Order::default() }
     }
 
     #[test]
     fn an_order_is_followed_by_the_next_boot_within_its_time() {
-        assert_eq!(order_stands(&ordered(), "a/2", at("02:01:00")), Ok(()));
+        assert_eq!(order_stands(&ordered(), &until_half_past(), "a/2", at("02:01:00")), Ok(()));
     }
 
     #[test]
@@ -115,9 +113,16 @@ mod tests {
             ("a/2", "03:00:01", "older than an hour"),
             ("a/2", "01:59:59", "set the clock"),
         ] {
-            let why = order_stands(&ordered(), boot, at(now)).unwrap_err();
+            let why = order_stands(&ordered(), &until_half_past(), boot, at(now)).unwrap_err();
             assert!(why.contains(words), "{why}");
         }
+    }
+
+    #[test]
+    fn an_order_that_was_rewritten_for_another_cluster_is_not_followed() {
+        let other = Order { cluster: Some("B".into()), ..Order::default() };
+        let why = order_stands(&ordered(), &other, "a/2", at("02:01:00")).unwrap_err();
+        assert!(why.contains("A is staged"), "{why}");
     }
 
     #[test]
