@@ -3,6 +3,7 @@
 patchit is played by a shell script here, for what is proved is what the scripts and units promise without it.
 """
 
+import time
 import unittest
 from pathlib import Path
 
@@ -237,6 +238,18 @@ class Systemd(Boots):
         self.order()
         self.assert_comes_back(boots=4)
         self.assertEqual(self.calls(), [])
+
+    def test_an_order_that_cannot_be_undone_is_left_without_a_reboot(self):
+        self.host.write(PATCHIT, play('[ "$1" ] || kill -9 $$'), 0o755)
+        self.order()
+        self.host.disk.make_ready = lambda: self.host.lab.run("mount", "-o", "remount,ro", self.host.disk.root)
+        self.host.start()
+        self.host.wait_for(self.at_normal_level, 60, "the normal level")
+        time.sleep(1)
+        self.assertTrue(self.at_normal_level())
+        self.assertEqual(len(self.host.boots), 1)
+        self.assertTrue(self.is_ordered())
+        self.assertIn("cannot undo the order in /system-update", str(self.host.log))
 
     def test_another_updaters_boot_is_left_to_it(self):
         self.host.write(PATCHIT, play("exit 0"), 0o755)

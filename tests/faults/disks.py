@@ -53,7 +53,7 @@ def a_root_that_is_read_only_for_a_boot_ends_the_run(rig):
         rig.spawn("patchit")
         comes_back(rig)
     equal(len(seen), 1, "boots with a root that cannot be written")
-    rig.host.lab.run("mount", "-o", "remount,rw", rig.host.disk.root)
+    make_writable(rig)
     rig.finish()
     rig.idle()
     equal(len(rig.mails()), 1, f"mails {rig.subjects()}")
@@ -62,19 +62,41 @@ def a_root_that_is_read_only_for_a_boot_ends_the_run(rig):
     rig.site = None
 
 
-@case("sysv")
+@contextlib.contextmanager
+def read_only_since_patchit(rig):
+    """The root cannot be written from the moment on when patchit starts: sysvinit itself has mounted it for writing before."""
+    rig.around("mount -o remount,bind,ro / || exit 1\nexec /usr/sbin/patchit.real")
+    yield
+
+
+STAYS_READ_ONLY = {"sysv": read_only_since_patchit, "systemd": lambda rig: read_only(rig, 9)}
+
+
+@case()
 def a_root_that_stays_read_only_does_not_keep_the_host_in_maintenance(rig):
     """A reboot would lead to the maintenance level again, for the order cannot be undone: the host goes up without one."""
-    rig.around("mount -o remount,bind,ro / || exit 1\nexec /usr/sbin/patchit.real")
     rig.stage()
-    rig.spawn("patchit")
-    comes_back(rig)
-    check("without a reboot" in str(rig.host.log), "the console says so")
-    equal(rig.installs(), [], "installations")
-    rig.host.output("mount -o remount,bind,rw /")
+    with STAYS_READ_ONLY[rig.kind](rig):
+        number = len(rig.host.boots) + 1
+        rig.spawn("patchit")
+        comes_back(rig)
+        equal(len(rig.host.boots), number, "the maintenance boot is the only one")
+        check(rig.trigger() != "", "the order still stands")
+        said = str(rig.host.log)
+        order = {"sysv": "/etc/inittab", "systemd": "/system-update"}[rig.kind]
+        check("without a reboot" in said and f"cannot undo the order in {order}" in said, f"the console says so: {said}")
+        equal(rig.installs(), [], "installations")
+    make_writable(rig)
     rig.finish()
     rig.failed("not into the maintenance boot", installs=0)
+    rig.untouched()
     rig.site = None
+
+
+def make_writable(rig):
+    """What an administrator does as soon as the disk lets him."""
+    rig.host.lab.run("mount", "-o", "remount,rw", rig.host.disk.root)
+    rig.host.output("mount -o remount,bind,rw /")
 
 
 def comes_back(rig):
