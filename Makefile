@@ -24,7 +24,7 @@ build:
 	cargo build --locked --profile $(PROFILE) --target $(STATIC) --bins
 
 # Everything that must hold, in the order in which it fails fastest; the demo last.
-check: ground lint unit hosts chain crash-sample demo
+check: ground lint unit hosts chain faults crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
 NEEDED := apt-utils binutils busybox-static debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \

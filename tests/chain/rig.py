@@ -34,6 +34,8 @@ if [ -e {FAIL} ]; then echo "cannot install this"; exit 3; fi
 # In the place of patchit, for the maintenance boot alone: does something first, or puts something around it.
 AROUND = "#!/bin/sh\nif [ $# -gt 0 ] || ! {maintenance}; then exec /usr/sbin/patchit.real \"$@\"; fi\n{body}\n"
 MAINTENANCE = {"sysv": '[ "$(runlevel)" = "N 1" ]', "systemd": '[ "$(systemctl is-active multi-user.target)" != active ]'}
+# The tools have ended, those too that the boot itself has started and that come after its last script.
+OVER = "for i in $(seq 30); do pgrep 'patchit|grab-patch|patch-stage' >/dev/null || exit 0; sleep 0.1; done; exit 1"
 REBOOTERS = {"sysv": "shutdown", "systemd": "systemctl"}
 NORMAL = {"sysv": ("2", "3"), "systemd": ("graphical.target", "multi-user.target")}
 FLAGS = ("patchflag", "patchlog", "patchdone", "patchfailed")
@@ -69,7 +71,7 @@ class Rig:
         host = self.host
         if self.site is None or not self.is_normal() or host.exists("/usr/sbin/patchit.real") or host.level() != self.normal:
             return False
-        if host.run("pgrep 'patchit|grab-patch|patch-stage'").returncode == 0:
+        if host.run(OVER).returncode != 0:
             return False
         host.run("rm -rf /etc/patchflag /etc/patchlog* /etc/patchdone /etc/patchfailed /etc/.patchroom /system-update"
                  f" /var/spool/patch {WITNESS} {GATE} {REACHED} {FAIL} /etc/patch/*.d/* /var/log/case.*"

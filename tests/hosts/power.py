@@ -152,11 +152,14 @@ def find_init(process, name, depth):
 
 def children(pid):
     """The processes that `pid` started, by whichever thread; none if it has ended."""
+    found = []
     try:
-        text = " ".join(path.read_text() for path in Path(f"/proc/{pid}/task").glob("*/children"))
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with open(f"/proc/{pid}/task/{thread}/children", "rb") as listed:
+                found += map(int, listed.read().split())
     except OSError:
         return []
-    return [int(word) for word in text.split()]
+    return found
 
 
 def descendants(pid):
