@@ -2,6 +2,7 @@
 //! back, confirm.
 
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, Local};
 use clap::{Parser, ValueEnum};
@@ -26,6 +27,11 @@ use super::place::Place;
 use super::scene::Scene;
 use super::walk::{Site, Walk};
 
+/// Between two looks of `--wait`: at first often, for a boot is soon over, then seldom.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(10));
+/// `--wait` leaves what takes longer to the next tick.
+const LONGEST_WAIT: Duration = Duration::from_mins(30);
+
 const HELP: &str = "\
 Started by cron every few minutes and by init at every boot. Does nothing without /etc/patchflag, /etc/patchlog or \
 /etc/patchdone. `rm /etc/patchflag` calls a run off at any moment before the first change.
@@ -33,6 +39,7 @@ Started by cron every few minutes and by init at every boot. Does nothing withou
 Example:  patchit --explain          what would be done now, and why";
 
 /// Do what is due on a host that is being patched
+#[allow(clippy::struct_excessive_bools)] // each is an option
 #[derive(Debug, Parser)]
 #[command(name = "patchit", version, after_help = HELP)]
 struct Args {
@@ -41,6 +48,9 @@ struct Args {
     /// Do everything but order a boot or begin an installation
     #[arg(long)]
     finish: bool,
+    /// With --finish: stay as long as only time is lacking, for the end of the boot or of the soak
+    #[arg(long, requires = "finish")]
+    wait: bool,
     /// Say what would be done now, and why; change nothing
     #[arg(short = 'n', long, visible_alias = "dry-run")]
     explain: bool,
@@ -60,7 +70,8 @@ enum Where {
 /// Entry point of `patchit`.
 #[must_use]
 pub fn main() -> ExitCode {
-    if (chain::called_as(&[]) || chain::called_as(&["--finish"])) && is_idle(&Paths::system()) {
+    let plain = [&[][..], &["--finish"], &["--finish", "--wait"]];
+    if plain.iter().any(|words| chain::called_as(words)) && is_idle(&Paths::system()) {
         return ExitCode::SUCCESS;
     }
     exit::main("patchit", run)
@@ -73,33 +84,55 @@ fn is_idle(paths: &Paths) -> bool {
     !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered()
 }
 
+/// Whether another look in a moment could find more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Later {
+    /// Nothing, or nothing that time alone brings about.
+    Nothing,
+    /// Somebody else is at work, the boot is not over, or the soak is not.
+    Maybe,
+}
+
 fn run(args: &Args) -> Result<Exit> {
     let paths = args.place.paths()?;
-    let question = args.explain || args.place.is_only_a_question(&paths);
-    if !question && is_idle(&paths) {
-        return chain::NOTHING;
+    let (start, mut pause) = (Instant::now(), PAUSES.0);
+    loop {
+        let (exit, later) = tick(args, &paths)?;
+        if !args.wait || later == Later::Nothing || start.elapsed() > LONGEST_WAIT {
+            return Ok(exit);
+        }
+        std::thread::sleep(pause);
+        pause = (pause * 2).min(PAUSES.1);
     }
-    let lock = if question { None } else { chain::lock(&paths)? };
+}
+
+fn tick(args: &Args, paths: &Paths) -> Result<(Exit, Later)> {
+    const NOTHING: Result<(Exit, Later)> = Ok((Exit::Done, Later::Nothing));
+    let question = args.explain || args.place.is_only_a_question(paths);
+    if !question && is_idle(paths) {
+        return NOTHING;
+    }
+    let lock = if question { None } else { chain::lock(paths)? };
     if lock.is_none() && !question {
-        return chain::NOTHING;
+        return Ok((Exit::Done, Later::Maybe));
     }
-    if chain::hands_off(&paths)? {
-        return chain::NOTHING;
+    if chain::hands_off(paths)? {
+        return NOTHING;
     }
     let default = Config::default();
-    let broken = Site { paths: &paths, config: &default, clock: args.place.clock() };
-    let config = args.place.config(&paths).inspect_err(|error| {
+    let broken = Site { paths, config: &default, clock: args.place.clock() };
+    let config = args.place.config(paths).inspect_err(|error| {
         if !question {
-            chain::undo_at_least(&paths);
+            chain::undo_at_least(paths);
             chain::tell_once_a_day(&broken, error);
         }
     })?;
-    let site = Site { paths: &paths, config: &config, clock: args.place.clock() };
+    let site = Site { paths, config: &config, clock: args.place.clock() };
     if question {
-        return explain(args, &site);
+        return explain(args, &site).map(|exit| (exit, Later::Nothing));
     }
     let worked = work(args, &site).inspect_err(|error| {
-        chain::undo_at_least(&paths);
+        chain::undo_at_least(paths);
         if matches!(error, Error::Usage(_) | Error::Refused { .. }) {
             chain::tell_once_a_day(&site, error);
         }
@@ -111,8 +144,14 @@ fn run(args: &Args) -> Result<Exit> {
 
 /// What is to be done: steps, and why, or why not.
 enum Plan {
-    Steps { steps: Vec<Step>, because: Option<String>, begin: bool },
+    Steps {
+        steps: Vec<Step>,
+        because: Option<String>,
+        begin: bool,
+    },
     Nothing(String),
+    /// Something may be due, and not at this level: a boot is under way, or an administrator at work.
+    NotHere(String),
 }
 
 impl Plan {
@@ -125,8 +164,8 @@ impl Plan {
     }
 }
 
-fn work(args: &Args, site: &Site) -> Result<Exit> {
-    let mut last = Exit::Done;
+fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
+    let (mut last, mut later) = (Exit::Done, Later::Nothing);
     // What lies behind a finished run (a new order, say) is due in the same tick. Each round changes the state or ends.
     for _ in 0..4 {
         let scene = Scene::look(site.paths)?;
@@ -138,7 +177,11 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
             // Left by an installation that was killed; one that was only just cut short is repaired under it.
             policy::undo(site.paths)?;
         }
-        let Plan::Steps { steps, because, begin } = plan(args, site, &scene)? else { break };
+        let (steps, because, begin) = match plan(args, site, &scene)? {
+            Plan::Steps { steps, because, begin } => (steps, because, begin),
+            Plan::NotHere(_) => return Ok((last, Later::Maybe)),
+            Plan::Nothing(_) => break,
+        };
         let who = if args.no_reboot { Reboot::Driver } else { Reboot::Ours };
         let maintenance = scene.level == Level::Maintenance;
         let mut walk = Walk::new(site, scene).rebooted_by(who);
@@ -150,11 +193,14 @@ fn work(args: &Args, site: &Site) -> Result<Exit> {
         }
         let exit = walk.take_all(steps)?;
         last = if exit == Exit::Done { last } else { exit };
+        if walk.waits() {
+            later = Later::Maybe;
+        }
         if walk.is_over() || maintenance {
             break;
         }
     }
-    Ok(last)
+    Ok((last, later))
 }
 
 /// Decides. Everything that is asked of the disk was asked by the scene.
@@ -167,7 +213,7 @@ fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
         },
         Level::Other(level) if seen.trigger && !seen.flag => Ok(Plan::failure(vec![Step::Undo], level)),
         Level::Other(level) => {
-            Ok(Plan::Nothing(format!("this is neither the normal level nor an ordered boot: {level}")))
+            Ok(Plan::NotHere(format!("this is neither the normal level nor an ordered boot: {level}")))
         }
         Level::Normal(_) => at_normal(args, site, scene),
     }
@@ -257,7 +303,7 @@ fn explain(args: &Args, site: &Site) -> Result<Exit> {
     let scene = Scene::look(site.paths)?;
     exit::out(super::patch_status::sentence(&scene, site.clock.now()));
     match plan(args, site, &scene)? {
-        Plan::Nothing(reason) => exit::out(format_args!("nothing is due: {reason}")),
+        Plan::Nothing(reason) | Plan::NotHere(reason) => exit::out(format_args!("nothing is due: {reason}")),
         Plan::Steps { steps, because, .. } => {
             if let Some(cause) = because {
                 exit::out(format_args!("because: {cause}"));

@@ -55,6 +55,7 @@ pub struct Walk<'a> {
     cause: Option<String>,
     exit: Exit,
     over: bool,
+    waits: bool,
 }
 
 /// What a step leaves behind.
@@ -74,7 +75,17 @@ impl<'a> Walk<'a> {
             (None, Some(done)) => done.log.clone(),
             _ => paths::LOG.to_string(),
         };
-        Self { site, scene, reboot: Reboot::Ours, journal: None, log, cause: None, exit: Exit::Done, over: false }
+        Self {
+            site,
+            scene,
+            reboot: Reboot::Ours,
+            journal: None,
+            log,
+            cause: None,
+            exit: Exit::Done,
+            over: false,
+            waits: false,
+        }
     }
 
     /// Who reboots after an installation at the normal level.
@@ -137,6 +148,11 @@ impl<'a> Walk<'a> {
         self.over
     }
 
+    /// Whether a step was put off to a later tick.
+    pub fn waits(&self) -> bool {
+        self.waits
+    }
+
     /// Takes steps until none is left, and says how that ended for the tool.
     ///
     /// # Errors
@@ -150,6 +166,7 @@ impl<'a> Walk<'a> {
                 Turn::Wait(reason) => {
                     exit::note(reason);
                     self.over = true;
+                    self.waits = true;
                     left.retain(|step| *step == Step::Reboot);
                 }
             }
