@@ -4,11 +4,13 @@ import argparse
 import functools
 import itertools
 import queue
+import random
 import threading
 import time
 import traceback
 from collections import namedtuple
 
+from tests import seed
 from tests import site as sites
 from tests.hosts.lab import Lab
 
@@ -83,15 +85,20 @@ class Worker(threading.Thread):
         self.rig = None
 
 
-def run(make, wanted=(), kinds=KINDS, workers=1):
-    """Run every case whose name holds one of the words, on hosts of these kinds, made by `make(name, kind)`; the outcomes, as they
-    come."""
+def choose(wanted, kinds):
+    """The cases whose names hold one of the words, with each kind of host that they are for."""
+    return [(entry.function, kind) for entry in CASES for kind in kinds
+            if kind in entry.kinds and (not wanted or any(word in entry.function.__name__ for word in wanted))]
+
+
+def run(make, chosen, workers=1):
+    """Run these cases on hosts made by `make(name, kind)`; the outcomes, as they come."""
     outcomes, threads = queue.Queue(), []
-    for kind in kinds:
+    for kind in sorted({kind for _, kind in chosen}):
         cases = queue.Queue()
-        for entry in CASES:
-            if kind in entry.kinds and (not wanted or any(word in entry.function.__name__ for word in wanted)):
-                cases.put(entry.function)
+        for function, its_kind in chosen:
+            if its_kind == kind:
+                cases.put(function)
         threads += [Worker(make, kind, cases, outcomes) for _ in range(workers)]
     for thread in threads:
         thread.start()
@@ -108,16 +115,21 @@ def main(suite, publish, rig=Rig):
     parser.add_argument("words", nargs="*", metavar="WORD")
     parser.add_argument("--kind", choices=KINDS, action="append")
     parser.add_argument("--workers", type=int, default=2, help="hosts of each kind at a time")
+    parser.add_argument("--sample", type=int, metavar="N", help="so many of them, chosen by the commit")
     options = parser.parse_args()
     began, failed, passed = time.monotonic(), 0, 0
+    chosen = all_of_them = choose(options.words, options.kind or KINDS)
+    if options.sample and options.sample < len(chosen):
+        chosen = random.Random(seed.of_commit()).sample(chosen, options.sample)
     with sites.Site() as site, Lab() as lab:
         publish(site)
         make = functools.partial(rig, site, lab)
-        for outcome in run(make, options.words, options.kind or KINDS, options.workers):
+        for outcome in run(make, chosen, options.workers):
             mark = "ok  " if outcome.error is None else "FAIL"
             print(f"{mark} {outcome.kind:8}{outcome.seconds:5.1f} s  {outcome.name.replace('_', ' ')}", flush=True)
             if outcome.error:
                 print(f"    {outcome.error}", flush=True)
             passed, failed = passed + (outcome.error is None), failed + (outcome.error is not None)
-    print(f"{suite}: {passed} passed, {failed} failed in {time.monotonic() - began:.0f} s")
+    sample = f" of {len(all_of_them)}, seed={seed.of_commit()}," if len(chosen) < len(all_of_them) else ""
+    print(f"{suite}: {passed} passed, {failed} failed{sample} in {time.monotonic() - began:.0f} s")
     return 1 if failed or not passed else 0

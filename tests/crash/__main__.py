@@ -1,14 +1,12 @@
 """`python3 -m tests.crash`: the whole suite, a sample, or single points."""
 
 import argparse
-import os
 import random
-import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from tests import site
+from tests import seed, site
 from tests.hosts.error import LabError
 
 from . import guest, judge, point, stages
@@ -49,17 +47,11 @@ def arguments():
     parser.add_argument("--init", choices=("sysv", "systemd"), action="append")
     parser.add_argument("--variant", choices=point.VARIANTS, help="for every point, whatever the seed says")
     parser.add_argument("--jobs", type=int, default=2)
-    parser.add_argument("--seed", default=os.environ.get("PATCHFLAG_SEED") or commit())
+    parser.add_argument("--seed", default=seed.of_commit())
     parser.add_argument("--verbose", "-v", action="store_true")
     args = parser.parse_args()
     args.init = sorted({text.split(":")[0] for text in args.only}) or args.init or ["sysv", "systemd"]
     return args
-
-
-def commit():
-    """The commit's hash."""
-    done = subprocess.run(["git", "-C", site.TOP, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True)
-    return done.stdout.strip() or "0"
 
 
 class Suite:
