@@ -12,6 +12,7 @@
 //! | [`flag`] | patchflag, patchlog, patchdone; the state table; the rules |
 //! | [`cluster`] | patch clusters: the tree, its signatures, where they come from, how they travel |
 //! | [`exit`] [`error`] | codes and words |
+//! | [`lock`] | grants and the queue (pure) |
 //! | [`mail`] | message, report, spool, delivery |
 //! | [`hook`] | script directories: who may run, in which order, with what, for how long |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
@@ -30,6 +31,7 @@ pub mod exit;
 pub mod flag;
 pub mod hook;
 pub mod host;
+pub mod lock;
 pub mod mail;
 pub mod paths;
 pub mod sys;
