@@ -38,7 +38,8 @@
 //!   the next. Their place is kept while they poll, and forgotten three intervals after the last one.
 //! * **Several locks** are granted together or not at all. Others pass a waiter that lacks one of them; but when it is the
 //!   next for each lock that it lacks, its free ones are kept for it: for 1 minute, for 2 after it was passed once, then 4, 8,
-//!   at most 4 hours. So it holds up nobody for ever, and is served in the end if no holder stays longer than 4 hours.
+//!   at most an hour, and not at all while those who hold what it lacks have held it for over an hour. So it holds up nobody
+//!   for ever, and is served in the end if nobody keeps a lock for longer than an hour.
 //! * **Deadlock.** Who holds a lock and would wait for ever for another one, because those that hold it wait for the first,
 //!   is refused at once.
 //! * **One name, one host.** An owner that holds or waits is answered again if it is the same host, and refused if not.
@@ -46,6 +47,7 @@
 //!   one interval (polling) or its patience (several locks). One that was passed over comes back in front at most once
 //!   between two grants.
 
+pub mod acquire;
 pub mod answer;
 pub mod book;
 mod deadlock;

@@ -20,12 +20,6 @@ pub struct Outcome<T> {
     pub notices: Vec<Notice>,
 }
 
-impl<T> Outcome<T> {
-    pub(super) fn map<U>(self, answer: impl FnOnce(T) -> U) -> Outcome<U> {
-        Outcome { answer: answer(self.answer), events: self.events, notices: self.notices }
-    }
-}
-
 /// A word to a waiter on its open connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Notice {

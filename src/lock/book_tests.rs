@@ -6,7 +6,8 @@ use std::time::Duration;
 use chrono::TimeDelta;
 
 use super::answer::{Acquired, Notice, Noted, Outcome, Refusal, Released};
-use super::book::{Ask, Book, Poll, Wait};
+use super::acquire::{Ask, Poll, Wait};
+use super::book::Book;
 use super::grant::{Change, Event, Number, Protocol, Stored};
 use super::name::{HostId, LockName, LockSet, Note, Owner};
 use super::queue::ConnectionId;
@@ -590,7 +591,7 @@ fn a_lock_that_is_never_given_back_does_not_block_another_one() {
         seconds += offered + 300;
         done += 1;
     }
-    assert!(done >= 7, "{done}");
+    assert!(done >= 30, "{done}");
 }
 
 #[test]
@@ -646,10 +647,10 @@ fn a_lost_part_of_what_was_offered_is_waited_for_again() {
     scene.get("w2", "b");
     scene.wait("w1", "a b");
     scene.release("w2", "b");
+    assert_eq!(scene.offers(), [1]);
     scene.force("w1", "a", WhileDown::Refuse);
-    scene.get("w3", "a");
-    assert_eq!(scene.ask("w1", "a b", Wait::No), Acquired::Busy);
-    assert_eq!(scene.holders("b"), [""; 0]);
+    assert_eq!(scene.offers(), [1]);
+    assert_eq!(scene.get("w1", "a b"), [Number(3), Number(4)]);
 }
 
 #[test]
@@ -692,15 +693,13 @@ fn a_grant_that_would_close_a_circle_ends_the_other_wait_of_its_owner() {
 fn a_wait_for_two_ends_when_each_came_by_itself() {
     let mut scene = Scene::default();
     scene.get("w1", "b");
+    let single = scene.wait("w2", "b");
     let both = scene.wait("w2", "a b");
-    scene.pass(60);
     scene.get("w2", "a");
-    scene.wait("w2", "b");
-    scene.release("w1", "b");
+    assert_eq!(scene.release("w1", "b"), [single]);
     scene.get("w2", "b");
-    let offered = scene.offers().contains(&both);
-    assert!(offered || matches!(scene.ask("w2", "a b", Wait::No), Acquired::Granted(_)));
-    assert!(offered, "{:?}", scene.notices);
+    assert_eq!(scene.offers(), [both]);
+    assert_eq!(scene.get("w2", "a b"), [Number(2), Number(3)]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::grant::Holder;
-use super::name::{LockName, LockSet, Note, Owner};
+use super::name::{LockName, LockSet, Owner};
 
 /// How long an offer stands.
 pub const OFFER: Duration = Duration::from_secs(30);
@@ -21,8 +21,8 @@ pub const POLL_LIMIT: Duration = Duration::from_mins(15);
 pub const POLL_LEAST: Duration = Duration::from_secs(1);
 /// How long free slots are kept, the first time, for a waiter that still lacks another lock.
 pub const KEEP: Duration = Duration::from_mins(1);
-/// How long they are kept at most: longer than a patch run with its reboots should ever hold a lock.
-pub const KEEP_LIMIT: Duration = Duration::from_hours(4);
+/// How long they are kept at most: as long as a patch run with its reboots should ever hold a lock.
+pub const KEEP_LIMIT: Duration = Duration::from_hours(1);
 
 /// One open request of a client that waits. The caller numbers them, and never uses a number again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -56,7 +56,6 @@ pub(super) struct Waiter {
     pub owner: Owner,
     pub holder: Holder,
     pub locks: LockSet,
-    pub reason: Option<Note>,
     pub link: Link,
     pub offer: Option<Offer>,
     /// Until when free slots are kept for it; once past, it may be passed.
@@ -67,8 +66,8 @@ pub(super) struct Waiter {
 }
 
 impl Waiter {
-    pub fn new(owner: Owner, holder: Holder, locks: LockSet, reason: Option<Note>, link: Link) -> Self {
-        Self { owner, holder, locks, reason, link, offer: None, keep: None, passed: 0, alarm: None }
+    pub fn new(owner: Owner, holder: Holder, locks: LockSet, link: Link) -> Self {
+        Self { owner, holder, locks, link, offer: None, keep: None, passed: 0, alarm: None }
     }
 
     /// Whether it is there to take what it would be given: connected, or due to poll.

@@ -4,7 +4,7 @@ use super::answer::{Noted, Outcome, Refusal, Released};
 use super::book::{Book, Output};
 use super::grant::{Change, Event, Grant, Holder, Number};
 use super::name::{LockName, Note, Owner};
-use super::queue::Seq;
+use super::queue::{Seq, Waiter};
 use super::time::Now;
 use crate::sys::clock::Moment;
 
@@ -118,7 +118,18 @@ impl Book {
 
     fn end(&mut self, grant: Grant, change: Change, now: Now, out: &mut Output) -> Released {
         self.record(event(&grant, change, now), out);
+        self.void_offers(&grant);
         Released::Ended(grant)
+    }
+
+    /// Who was offered the rest of what it lacked, and now lacks this as well, waits again.
+    fn void_offers(&mut self, ended: &Grant) {
+        let is_void = |waiter: &Waiter| waiter.offer.is_some() && waiter.locks.contains(&ended.lock);
+        let waits = self.queue.of_owner(&ended.owner).filter(|(_, waiter)| is_void(waiter));
+        let void: Vec<Seq> = waits.map(|(seq, _)| seq).collect();
+        for seq in void {
+            self.queue.change(seq, self.up, |waiter| waiter.offer = None);
+        }
     }
 
     fn forget_polling(&mut self, lock: &LockName, owner: &Owner) {

@@ -3,16 +3,18 @@
 //! The waiters are looked at in order of arrival. Who is there and can have all that it lacks, gets it. Who lacks a lock that
 //! is not free is passed, with one exception: for a waiter of several locks that is the next one for each lock that it
 //! lacks, the free ones are *kept*, for as long as its patience ([`super::queue::KEEP`], doubled each time it was passed)
-//! lasts. So nobody holds up others for ever, not even behind a lock that is never given back; and in the end nothing that
-//! anybody holds for less than [`super::queue::KEEP_LIMIT`] keeps it waiting.
+//! lasts, and unless all holders of one that it lacks have it for longer than [`super::queue::KEEP_LIMIT`]: these are lost, as
+//! far as anybody can tell. So nobody holds up others for ever, least of all behind a lock that is never given back; and
+//! holders that give back within that limit cannot keep it waiting for ever.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
+use super::grant::Grant;
 use super::ledger::Ledger;
 use super::name::LockName;
-use super::queue::{Link, Queue, Seq, Waiter};
+use super::queue::{KEEP_LIMIT, Link, Queue, Seq, Waiter};
 use super::terms::Rules;
+use super::time::Now;
 
 /// What is due to one waiter.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,8 +26,8 @@ pub(super) enum Turn {
 }
 
 /// Looks through the queue. `here` is the waiter whose request is being answered: it is there, whatever its link says.
-pub(super) fn turns(ledger: &Ledger, queue: &Queue, rules: &Rules, here: Option<Seq>, up: Duration) -> Vec<(Seq, Turn)> {
-    let mut look = Look { ledger, queue, here, up, free: free(ledger, queue, rules), served: BTreeSet::new() };
+pub(super) fn turns(ledger: &Ledger, queue: &Queue, rules: &Rules, here: Option<Seq>, now: Now) -> Vec<(Seq, Turn)> {
+    let mut look = Look { ledger, queue, rules, here, now, free: free(ledger, queue, rules), served: BTreeSet::new() };
     let mut turns = Vec::new();
     let mut at = None;
     while let Some(seq) = look.next_after(at) {
@@ -40,8 +42,9 @@ pub(super) fn turns(ledger: &Ledger, queue: &Queue, rules: &Rules, here: Option<
 struct Look<'a> {
     ledger: &'a Ledger,
     queue: &'a Queue,
+    rules: &'a Rules,
     here: Option<Seq>,
-    up: Duration,
+    now: Now,
     /// The locks that somebody waits for and that have slots left.
     free: BTreeMap<&'a LockName, usize>,
     served: BTreeSet<Seq>,
@@ -55,7 +58,7 @@ impl<'a> Look<'a> {
 
     /// A waiter with an offer has its turn already.
     fn is_there(&self, seq: Seq, waiter: &Waiter) -> bool {
-        waiter.offer.is_none() && (self.here == Some(seq) || waiter.is_present(self.up))
+        waiter.offer.is_none() && (self.here == Some(seq) || waiter.is_present(self.now.up))
     }
 
     fn turn(&mut self, seq: Seq, waiter: &'a Waiter) -> Option<Turn> {
@@ -66,8 +69,8 @@ impl<'a> Look<'a> {
             self.claim(&open);
             return Some(Turn::Take(open.into_iter().cloned().collect()));
         }
-        let is_patient = waiter.keep.is_none_or(|until| self.up < until);
-        if open.is_empty() || !is_patient || !shut.into_iter().all(|lock| self.is_next(lock, seq)) {
+        let is_patient = waiter.keep.is_none_or(|until| self.now.up < until);
+        if open.is_empty() || !is_patient || !shut.into_iter().all(|lock| self.is_next(lock, seq) && self.is_coming(lock)) {
             return None;
         }
         self.claim(&open);
@@ -77,6 +80,13 @@ impl<'a> Look<'a> {
     fn is_next(&self, lock: &LockName, seq: Seq) -> bool {
         let mut waiters = self.queue.of_lock(lock).filter(|(other, _)| !self.served.contains(other));
         waiters.find(|(other, waiter)| self.is_there(*other, waiter)).is_some_and(|(first, _)| first == seq)
+    }
+
+    /// Whether somebody may be expected to give it back: not all have held it for longer than anybody should.
+    fn is_coming(&self, lock: &LockName) -> bool {
+        let held = |grant: &Grant| self.now.moment.signed_duration_since(grant.since).to_std().unwrap_or_default();
+        let holders = self.ledger.holders(lock);
+        holders.len() < self.rules.slots(lock) || holders.iter().any(|grant| held(grant) <= KEEP_LIMIT)
     }
 
     fn claim(&mut self, locks: &[&'a LockName]) {
