@@ -95,14 +95,15 @@ impl Book {
             }
             return Acquired::Granted(self.grants_of(&request));
         }
-        if known.is_none() && request.link.is_some()
+        if known.is_none()
+            && request.link.is_some()
             && let Some(refusal) = self.crowd(&request.locks)
         {
             return Acquired::Refused(refusal);
         }
         let seq = self.enter(&request, known, out);
         if self.is_turn_of(seq, &request, now) {
-            return self.grant(seq, request, now, out);
+            return self.grant(seq, &request, now, out);
         }
         if request.link.is_none() {
             if known.is_none() {
@@ -156,19 +157,19 @@ impl Book {
         turns.into_iter().any(|(other, turn)| other == seq && matches!(turn, Turn::Take(_)))
     }
 
-    fn grant(&mut self, seq: Seq, request: Request, now: Now, out: &mut Output) -> Acquired {
+    fn grant(&mut self, seq: Seq, request: &Request, now: Now, out: &mut Output) -> Acquired {
         if request.link.is_none() {
             self.replace(seq, out);
         }
         self.queue.remove(seq);
-        for lock in self.missing(&request) {
+        for lock in self.missing(request) {
             let (holder, reason) = (request.holder.clone(), request.reason.clone());
             let (number, owner) = (self.ledger.next(), request.owner.clone());
             self.pass(&lock, seq);
             let change = Change::Granted { holder, reason };
             self.record(Event { at: now.moment, lock, number, owner, change }, out);
         }
-        let grants = self.grants_of(&request);
+        let grants = self.grants_of(request);
         self.look_after(&request.owner, out);
         Acquired::Granted(grants)
     }

@@ -121,7 +121,11 @@ impl Book {
         let waits: Vec<Seq> = self.queue.of_owner(owner).map(|(seq, _)| seq).collect();
         for seq in waits.into_iter().rev() {
             let lacks = |w: &Waiter| self.ledger.missing(&w.owner, &w.holder, &w.locks).next().is_some();
-            if self.queue.get(seq).is_some_and(|waiter| turn::is_pushed(waiter) && waiter.offer.is_none() && !lacks(waiter)) {
+            if self
+                .queue
+                .get(seq)
+                .is_some_and(|waiter| turn::is_pushed(waiter) && waiter.offer.is_none() && !lacks(waiter))
+            {
                 self.send_offer(seq, Vec::new(), out);
             } else if self.is_stuck(owner) {
                 let refusal = Refusal::Deadlock { owner: owner.clone() };

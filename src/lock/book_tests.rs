@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
-use super::answer::{Acquired, Notice, Noted, Outcome, Refusal, Released};
 use super::acquire::{Ask, Poll, Wait};
+use super::answer::{Acquired, Noted, Notice, Outcome, Refusal, Released};
 use super::book::Book;
 use super::grant::{Change, Event, Number, Protocol, Stored};
 use super::name::{HostId, LockName, LockSet, Note, Owner};
@@ -686,7 +686,11 @@ fn a_grant_that_would_close_a_circle_ends_the_other_wait_of_its_owner() {
     scene.release("x", "l");
     scene.get("q", "l");
     let refusal = Refusal::Deadlock { owner: owner("q") };
-    assert!(scene.notices.contains(&Notice::Refused { connection: ConnectionId(other), refusal }), "{:?}", scene.notices);
+    assert!(
+        scene.notices.contains(&Notice::Refused { connection: ConnectionId(other), refusal }),
+        "{:?}",
+        scene.notices
+    );
 }
 
 #[test]
@@ -778,7 +782,8 @@ fn an_interval_that_makes_no_sense_is_bounded() {
     let mut scene = Scene::default();
     scene.get("w1", "web");
     for interval in [Duration::ZERO, Duration::MAX] {
-        let poll = Poll { owner: owner("old"), protocol: Protocol::FleetLock, lock: lock("web"), reason: None, interval };
+        let poll =
+            Poll { owner: owner("old"), protocol: Protocol::FleetLock, lock: lock("web"), reason: None, interval };
         let out = scene.book.poll(poll, scene.now());
         scene.take(out);
         assert!(scene.book.alarm().is_some());

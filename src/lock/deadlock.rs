@@ -15,7 +15,8 @@ use super::terms::Rules;
 /// An owner that waits for nothing is believed to give back what it holds some day. One that waits can go on if each lock that
 /// it lacks has a free slot, or a holder that can go on.
 pub(super) fn is_stuck(owner: &Owner, ledger: &Ledger, queue: &Queue, rules: &Rules) -> bool {
-    let mut stuck: BTreeSet<&Owner> = queue.owners().filter(|other| *other == owner || ledger.is_holding(other)).collect();
+    let mut stuck: BTreeSet<&Owner> =
+        queue.owners().filter(|other| *other == owner || ledger.is_holding(other)).collect();
     loop {
         let before = stuck.len();
         stuck = stuck.iter().copied().filter(|other| !can_go_on(other, &stuck, ledger, queue, rules)).collect();

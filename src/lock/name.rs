@@ -196,7 +196,21 @@ mod tests {
     fn names_that_could_be_read_as_something_else_are_refused() {
         let long = "x".repeat(NAME_LIMIT + 1);
         let megabyte = "x".repeat(1 << 20);
-        let bad = ["", ".", "..", "../web", "a/b", "a..b", "a\0b", "a\nb", "\u{1b}[2J", " a", "a ", "a\u{202e}b", "\u{feff}a"];
+        let bad = [
+            "",
+            ".",
+            "..",
+            "../web",
+            "a/b",
+            "a..b",
+            "a\0b",
+            "a\nb",
+            "\u{1b}[2J",
+            " a",
+            "a ",
+            "a\u{202e}b",
+            "\u{feff}a",
+        ];
         for bad in bad.into_iter().chain([long.as_str(), megabyte.as_str()]) {
             let why = LockName::new(bad).unwrap_err().to_string();
             assert!(why.starts_with("refusing lock name ") && why.len() < 300, "{why}");

@@ -133,7 +133,8 @@ impl Book {
     }
 
     fn forget_polling(&mut self, lock: &LockName, owner: &Owner) {
-        let polls = self.queue.of_owner(owner).filter(|(_, w)| matches!(w.holder, Holder::Legacy(_)) && w.locks.contains(lock));
+        let polls =
+            self.queue.of_owner(owner).filter(|(_, w)| matches!(w.holder, Holder::Legacy(_)) && w.locks.contains(lock));
         let polls: Vec<Seq> = polls.map(|(seq, _)| seq).collect();
         for seq in polls {
             self.queue.remove(seq);

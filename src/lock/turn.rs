@@ -70,7 +70,10 @@ impl<'a> Look<'a> {
             return Some(Turn::Take(open.into_iter().cloned().collect()));
         }
         let is_patient = waiter.keep.is_none_or(|until| self.now.up < until);
-        if open.is_empty() || !is_patient || !shut.into_iter().all(|lock| self.is_next(lock, seq) && self.is_coming(lock)) {
+        if open.is_empty()
+            || !is_patient
+            || !shut.into_iter().all(|lock| self.is_next(lock, seq) && self.is_coming(lock))
+        {
             return None;
         }
         self.claim(&open);

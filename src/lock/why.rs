@@ -125,7 +125,12 @@ impl Why {
         }
         match self.holders.iter().find(|holding| holding.is_overdue) {
             Some(Holding { grant, .. }) => {
-                write!(f, "; free when released; if {} is lost: {}", grant.owner, force_command(&self.lock, &grant.owner))
+                write!(
+                    f,
+                    "; free when released; if {} is lost: {}",
+                    grant.owner,
+                    force_command(&self.lock, &grant.owner)
+                )
             }
             None => f.write_str("; free when released"),
         }
