@@ -439,7 +439,7 @@ fn only_the_holder_says_until_when_it_is_down() {
 #[test]
 fn an_overdue_grant_is_told_once_and_stays() {
     let mut scene = Scene::default();
-    scene.terms("web", Terms { overdue: Some(Duration::from_secs(600)), ..Terms::default() });
+    scene.terms("web", Terms { overdue: Some(Duration::from_mins(10)), ..Terms::default() });
     scene.get("w1", "web");
     let mut told = |seconds| {
         scene.pass(seconds);
@@ -921,7 +921,7 @@ fn a_clock_that_is_set_back_changes_no_offer_and_no_grant() {
 #[test]
 fn why_says_in_one_line_who_holds_it_since_when_who_is_ahead_and_what_would_change_it() {
     let mut scene = Scene::default();
-    scene.terms("web", Terms { overdue: Some(Duration::from_secs(600)), ..Terms::default() });
+    scene.terms("web", Terms { overdue: Some(Duration::from_mins(10)), ..Terms::default() });
     assert_eq!(scene.why("w3", "web"), "lock web is free; nobody is ahead; it can be acquired");
     scene.get("w1", "web");
     scene.wait("w2", "web");

@@ -340,14 +340,13 @@ impl World {
         assert_eq!(grants.len(), bits(mask).count(), "all or none");
         for (index, grant) in bits(mask).zip(grants) {
             assert_eq!((&grant.lock, &grant.owner), (&lock(index), &owner(who)));
-            match self.has(who, index) {
-                Some(held) => assert_eq!(held.number, grant.number, "the same answer to the same holder"),
-                None => {
-                    assert!(grant.number > self.highest, "numbers only grow");
-                    self.highest = grant.number;
-                    self.held.push(Held { lock: index, who, number: grant.number, since: self.up });
-                }
+            if let Some(held) = self.has(who, index) {
+                assert_eq!(held.number, grant.number, "the same answer to the same holder");
+                continue;
             }
+            assert!(grant.number > self.highest, "numbers only grow");
+            self.highest = grant.number;
+            self.held.push(Held { lock: index, who, number: grant.number, since: self.up });
         }
     }
 
@@ -569,7 +568,7 @@ impl World {
                 continue;
             }
             let polled = |wish: &Wish| match wish.link {
-                Link::Polling(last) => Some((last + interval(wish.who) - Duration::from_secs(1), *wish)),
+                Link::Polling(last) => Some((last + interval(wish.who).saturating_sub(Duration::from_secs(1)), *wish)),
                 _ => None,
             };
             let next_poll = self.wishes.iter().filter_map(polled).min_by_key(|(at, _)| *at);
