@@ -1,8 +1,7 @@
 //! The lock: who may be down, and who is next.
 //!
 //! What is here is the pure core, [`book::Book`]: no file, no clock, no network, no chance. A request and the time go in, an
-//! [`answer::Outcome`] comes out. **Its events are on disk, in their order, before its answer or any of its notices goes
-//! out**; if they cannot be written, [`book::Book::go_back`] makes them not have happened. A book is begun again from the
+//! [`answer::Outcome`] comes out. **Its events are on disk, all or none, before its answer or any of its notices goes out**; if they cannot be written, [`book::Book::go_back`] makes them not have happened. A book is begun again from the
 //! grants and the highest number that a store holds; the events in order are the history.
 //!
 //! ```text

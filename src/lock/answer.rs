@@ -8,7 +8,8 @@ use super::name::{LockName, Owner, quoted};
 use super::queue::ConnectionId;
 use crate::sys::clock::{Moment, stamp};
 
-/// What a request led to. `events` are to be on disk, in their order, before `answer` or any of `notices` goes out.
+/// What a request led to. `events` are to be on disk, all or none and in their order, before `answer` or any of `notices` goes
+/// out: the grants of several locks are one transaction.
 #[must_use = "events that are not stored are promises that a restart breaks"]
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Outcome<T> {
