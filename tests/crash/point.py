@@ -1,6 +1,7 @@
 """One kill: a stage cut short before one system call, then the host left to its ticks until it is at rest."""
 
 import random
+import contextlib
 import re
 import time
 from dataclasses import dataclass
@@ -103,9 +104,11 @@ def in_maintenance(host, point):
 
 
 def journals(host):
-    """Every journal as it is on the disk now."""
+    """Every journal as it is on the disk now; a tool that is at work may give one its dated name while we look."""
     etc = host.off_path("/etc")
-    return {path.name: path.read_text(errors="replace") for path in sorted(etc.glob("patchlog*")) if path.is_file()}
+    while True:
+        with contextlib.suppress(FileNotFoundError):
+            return {path.name: path.read_text(errors="replace") for path in sorted(etc.glob("patchlog*")) if path.is_file()}
 
 
 def wait(predicate, timeout):
