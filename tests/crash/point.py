@@ -1,7 +1,7 @@
 """One kill: a stage cut short before one system call, then the host left to its ticks until it is at rest."""
 
-import random
 import contextlib
+import random
 import re
 import time
 from dataclasses import dataclass
