@@ -50,17 +50,32 @@ impl Config {
     /// [`Error::Usage`] with file and line for whatever is wrong with it.
     pub fn load(named: Option<&Path>, paths: &Paths) -> Result<Self> {
         let default = paths.config();
-        let path = named.unwrap_or(&default);
-        // Judged from the root on: a name relative to the working directory is made whole first.
-        let path = &std::path::absolute(path).map_err(Error::io("find", path))?;
-        let bytes = match trusted::read(path, LIMIT) {
-            Ok(bytes) => bytes,
-            Err(error) if error.is_missing() && named.is_none() => return Ok(Self::default()),
-            Err(error) => return Err(Error::Usage(error.to_string())),
-        };
-        let text = String::from_utf8(bytes)
-            .map_err(|_| Error::Usage(format!("cannot read {}: it is not UTF-8", path.display())))?;
-        Self::parse(&text, &path.display().to_string())
+        if named.is_none() && default.symlink_metadata().is_err_and(|why| why.kind() == std::io::ErrorKind::NotFound) {
+            return Ok(Self::default());
+        }
+        let (text, file) = text(named.unwrap_or(&default))?;
+        Self::parse(&text, &file)
+    }
+
+    /// What mail needs of a file that is wrong elsewhere: sections [host] and [mail]. It is by mail that people learn what is wrong.
+    ///
+    /// # Errors
+    /// As [`Config::load`], if it is wrong there.
+    pub fn load_for_mail(named: Option<&Path>, paths: &Paths) -> Result<Self> {
+        let default = paths.config();
+        let (text, file) = text(named.unwrap_or(&default))?;
+        let ini = Ini::parse(&text, &file)?;
+        let mut config = Self::default();
+        for name in ini.section_names() {
+            let mut section = Section::new(&ini, name);
+            match name {
+                "host" => config.host = HostIdentity::read(&mut section)?,
+                "mail" => config.mail = Mail::read(&mut section)?,
+                _ => continue,
+            }
+            section.finish()?;
+        }
+        Ok(config)
     }
 
     /// Understands the text of a configuration; `file` is for the messages.
@@ -90,6 +105,16 @@ impl Config {
     }
 }
 
+/// The text of a file, and its name for messages.
+fn text(path: &Path) -> Result<(String, String)> {
+    // Judged from the root on: a name relative to the working directory is made whole first.
+    let path = &std::path::absolute(path).map_err(Error::io("find", path))?;
+    let file = path.display().to_string();
+    let bytes = trusted::read(path, LIMIT).map_err(|error| Error::Usage(error.to_string()))?;
+    let text = String::from_utf8(bytes).map_err(|_| Error::Usage(format!("cannot read {file}: it is not UTF-8")))?;
+    Ok((text, file))
+}
+
 fn unknown_section(ini: &Ini, name: &str) -> Error {
     let known = ["host", "grab", "patchit", "preflight", "mail", "pull", "cluster NAME"];
     let hint = values::nearest(name, &known).map(|near| format!("; did you mean [{near}]?")).unwrap_or_default();
@@ -117,6 +142,19 @@ mod tests {
     fn a_misspelt_section_is_named_with_the_nearest_one() {
         let words = Config::parse("[patchti]\n", "f.ini").unwrap_err().to_string();
         assert_eq!(words, "f.ini:1: unknown section [patchti]; did you mean [patchit]?");
+    }
+
+    #[test]
+    fn mail_gets_through_a_file_that_is_wrong_elsewhere() {
+        use std::os::unix::fs::PermissionsExt;
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("config.ini");
+        std::fs::write(&path, "[patchit]\nbogus = 1\n[mail]\nto = ops@example.org\n[what]\n").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        assert!(Config::load(Some(&path), &Paths::system()).is_err());
+        assert_eq!(Config::load_for_mail(Some(&path), &Paths::system()).unwrap().mail.to, ["ops@example.org"]);
+        std::fs::write(&path, "[mail]\ntoo = ops@example.org\n").unwrap();
+        assert!(Config::load_for_mail(Some(&path), &Paths::system()).is_err());
     }
 
     #[test]

@@ -64,6 +64,13 @@ pub fn finish(tool: &'static str, body: impl FnOnce() -> Result<Exit>) -> ExitCo
         warn(&error);
         Exit::from(&error)
     });
+    let exit = match LOST.get() {
+        Some(why) if exit == Exit::Done => {
+            warn(format_args!("cannot write to standard output: {why}"));
+            Exit::Failed
+        }
+        _ => exit,
+    };
     ExitCode::from(exit.code())
 }
 
@@ -73,7 +80,7 @@ pub fn main<A: clap::Parser>(tool: &'static str, body: impl FnOnce(&A) -> Result
         Ok(args) => body(&args),
         Err(answer) if !answer.use_stderr() => {
             // --help, --version.
-            let _ = answer.print();
+            out(answer.to_string().trim_end());
             Ok(Exit::Done)
         }
         Err(without) if without.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => {
@@ -92,6 +99,7 @@ fn first_paragraph(text: &str) -> String {
 }
 
 static TOOL: OnceLock<&'static str> = OnceLock::new();
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
 static SYSLOG: Mutex<Option<Syslog>> = Mutex::new(None);
 static QUIET_SYSLOG: OnceLock<()> = OnceLock::new();
 
@@ -117,12 +125,22 @@ fn harmless(text: &str) -> String {
 
 /// A result: one line on standard output.
 pub fn out(line: impl Display) {
-    let _ = writeln!(std::io::stdout().lock(), "{}", harmless(&line.to_string()));
+    print(format!("{}\n", harmless(&line.to_string())).as_bytes());
 }
 
 /// What a child said, passed on to standard output as it is.
 pub fn pass_on(bytes: &[u8]) {
-    let _ = std::io::stdout().lock().write_all(bytes);
+    print(bytes);
+}
+
+/// Output that is lost is remembered, for the exit code; the work goes on.
+fn print(bytes: &[u8]) {
+    let mut stdout = std::io::stdout().lock();
+    if let Err(why) = stdout.write_all(bytes).and_then(|()| stdout.flush())
+        && why.kind() != std::io::ErrorKind::BrokenPipe
+    {
+        let _ = LOST.set(why);
+    }
 }
 
 /// The same in one line, for whoever reads line by line.

@@ -128,8 +128,8 @@ pub fn tidy(etc: &Dir) {
     replace::tidy(etc, "inittab");
 }
 
-/// How long a question to the init system may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a question to the init system may take. A busy host, or an emulated one, needs half a minute for a list of units.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// Asks a program of the init system; what it printed, whatever its exit code. `None` if it is not there or does not answer.
 pub(super) fn ask(paths: &Paths, argv: &[&str]) -> Option<String> {

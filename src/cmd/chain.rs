@@ -7,12 +7,14 @@ use crate::boot::cmdline::Hatch;
 use crate::boot::{hatch, init};
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
+use crate::flag::record::Draft;
 use crate::mail::{self, Kind, Report};
 use crate::paths::Paths;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::worker;
 
-use super::walk::Site;
+use super::place::Place;
+use super::walk::{Site, Walk};
 
 /// Whether something stands under every one of these names. Nothing is read, resolved or opened for it: this is the whole cost of
 /// a tick with nothing to do.
@@ -30,6 +32,8 @@ pub fn called_as(words: &[&str]) -> bool {
 /// How long a tick waits for the one that cron started in the same second: two lines of one crontab must not keep each other from
 /// their work minute after minute.
 const PATIENCE: Duration = Duration::from_secs(3);
+/// One mail after so many ticks in a row that could not reach a service.
+const MISSES: u32 = 3;
 /// How long what is ended for its tool has to end by itself.
 const GRACE: Duration = Duration::from_secs(30);
 
@@ -86,8 +90,20 @@ pub fn undo_at_least(paths: &Paths) {
     }
 }
 
-/// Bad configuration and an unfit flag change nothing and are told once a day (rule 5).
+/// A configuration that cannot be read is told by what of it mail can use, if it can use any.
+pub fn tell_of_configuration(place: &Place, paths: &Paths, error: &Error) {
+    let config = place.mail_config(paths).unwrap_or_default();
+    let site = Site { paths, config: &config, clock: place.clock() };
+    tell_once_a_day(&site, error);
+    deliver(&site);
+}
+
+/// Bad configuration, an unfit flag and whatever else keeps a tool from going on at every tick are told once a day (rule 5). What only
+/// waits is not.
 pub fn tell_once_a_day(site: &Site, error: &Error) {
+    if matches!(error, Error::Unreachable { .. } | Error::Busy(_)) {
+        return;
+    }
     let now = site.clock.now();
     let report = Report { cause: Some(error.to_string()), ..Report::new(Kind::Configuration, &site.host_name()) };
     if let Err(why) = mail::post(site.paths, site.config, &report.message(now), now) {
@@ -104,6 +120,23 @@ pub fn deliver(site: &Site) {
     if let Err(error) = mail::deliver_now(site.paths, site.config, site.clock.now()) {
         exit::warn(error);
     }
+}
+
+/// Not yet: nothing is lowered, the next tick tries again, and after so many in a row there is one mail (rule 5).
+///
+/// # Errors
+/// [`Error::Unreachable`], or why that could not be recorded.
+pub fn unreachable(site: &Site, walk: &mut Walk, service: String, reason: String) -> Result<Exit> {
+    walk.record(&Draft::note(&reason).field("unreachable", &service))?;
+    if let Some(run) = walk.run()?
+        && run.unreachable == MISSES
+    {
+        let now = site.clock.now();
+        let kind = Report::new(Kind::Unreachable, &site.host_name());
+        let report = Report { run: Some(run.id), cause: Some(format!("{service}: {reason}")), ..kind };
+        mail::post(site.paths, site.config, &report.message(now), now)?;
+    }
+    Err(Error::Unreachable { service, reason })
 }
 
 /// What a stage answers when somebody else works or there is nothing to do.

@@ -82,7 +82,7 @@ fn programs(site: &Site, run: Option<&Run>, done: &Done) -> Finding {
         Err(error) => return Finding::Broken(error.to_string()),
     };
     match ran.iter().find(|hook| !hook.finished.is_success()) {
-        Some(hook) => Finding::Broken(format!("confirm.d/{} failed with {}", hook.name, hook.finished.reason())),
+        Some(hook) => Finding::Broken(format!("confirm.d/{} failed: {}", hook.name, hook.finished.reason())),
         None => Finding::Works,
     }
 }

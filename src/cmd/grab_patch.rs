@@ -14,7 +14,6 @@ use crate::cluster::fetch::{self, Asker, Found, RealTime, Retry, Server};
 use crate::cluster::install;
 use crate::cluster::signature::Verifier;
 use crate::cluster::transport::Transport;
-use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::order::Order;
@@ -24,7 +23,6 @@ use crate::flag::state::State;
 use crate::flag::table;
 use crate::hook;
 use crate::host::Host;
-use crate::mail::{self, Kind, Report};
 use crate::paths::{self, Paths};
 use crate::sys::dir::Dir;
 use crate::sys::replace;
@@ -34,8 +32,6 @@ use super::place::Place;
 use super::scene::Scene;
 use super::walk::{Site, Walk};
 
-/// One mail after so many ticks in a row that could not reach the server.
-const PATIENCE: u32 = 3;
 /// Room set aside beside the flags and beside the mail spool, for a disk that the installer fills.
 const ROOM_FOR_FLAGS: usize = 64 << 10;
 const ROOM_FOR_MAIL: usize = 1 << 20;
@@ -81,14 +77,11 @@ fn run(args: &Args) -> Result<Exit> {
     if chain::hands_off(&paths)? {
         return chain::NOTHING;
     }
-    let default = Config::default();
-    let plain = Site { paths: &paths, config: &default, clock: args.place.clock() };
-    let config = args.place.config(&paths).inspect_err(|error| chain::tell_once_a_day(&plain, error))?;
+    let tell = |error: &Error| chain::tell_of_configuration(&args.place, &paths, error);
+    let config = args.place.config(&paths).inspect_err(tell)?;
     let site = Site { paths: &paths, config: &config, clock: args.place.clock() };
     let worked = work(&site).inspect_err(|error| {
-        if matches!(error, Error::Usage(_) | Error::Refused { .. }) {
-            chain::tell_once_a_day(&site, error);
-        }
+        chain::tell_once_a_day(&site, error);
     });
     drop(lock);
     chain::deliver(&site);
@@ -128,7 +121,7 @@ fn work(site: &Site) -> Result<Exit> {
     }
     match stage(site, &walk, &supply, &order) {
         Ok(staged) => finish(walk, &staged),
-        Err(Error::Unreachable { service, reason }) => unreachable(site, &mut walk, service, reason),
+        Err(Error::Unreachable { service, reason }) => chain::unreachable(site, &mut walk, service, reason),
         Err(error) => walk.fail(&error.to_string()),
     }
 }
@@ -258,19 +251,6 @@ fn judge(findings: &[Finding]) -> Result<()> {
     }
     let stops: Vec<String> = findings.iter().filter(|f| f.verdict == Verdict::Stop).map(ToString::to_string).collect();
     if stops.is_empty() { Ok(()) } else { Err(Error::failed("patch", "this host", stops.join("; "))) }
-}
-
-fn unreachable(site: &Site, walk: &mut Walk, service: String, reason: String) -> Result<Exit> {
-    walk.record(&Draft::note(&reason).field("unreachable", &service))?;
-    if let Some(run) = walk.run()?
-        && run.unreachable == PATIENCE
-    {
-        let now = site.clock.now();
-        let kind = Report::new(Kind::Unreachable, &site.host_name());
-        let report = Report { run: Some(run.id), cause: Some(format!("{service}: {reason}")), ..kind };
-        mail::post(site.paths, site.config, &report.message(now), now)?;
-    }
-    Err(Error::Unreachable { service, reason })
 }
 
 /// `-n`: the same questions, and nothing changed.

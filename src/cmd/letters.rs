@@ -116,7 +116,6 @@ fn times(site: &Site, run: &Run, letter: Letter, now: Moment) -> Vec<(String, Mo
 
 /// What a person should do now, most urgent first.
 fn next_steps(run: &Run, letter: Letter) -> Vec<String> {
-    let dir = run.fact("install_dir").unwrap_or("/var/lib/patch");
     match letter {
         Letter::Patched => Vec::new(),
         Letter::CalledOff => vec!["touch /etc/patchflag to order it again".into()],
@@ -128,7 +127,7 @@ fn next_steps(run: &Run, letter: Letter) -> Vec<String> {
         ],
         Letter::Failed if run.was(State::Installing) => vec![
             "the host stays out of its group until it is looked at".into(),
-            format!("read {}", run.fact("output").unwrap_or(dir)),
+            format!("read {}", run.fact("output").unwrap_or("the journal, which is attached")),
             "patch-status --clear --reason TEXT".into(),
         ],
         Letter::Failed => vec![

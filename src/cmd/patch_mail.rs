@@ -116,7 +116,7 @@ impl Args {
     }
 
     fn send(&self, send: &Send, paths: &Paths, mode: Mode) -> Result<Exit> {
-        let (config, now) = (self.place.config(paths)?, self.place.clock().now());
+        let (config, now) = (self.place.mail_config(paths)?, self.place.clock().now());
         let letter = send.letter(paths, &config, now)?;
         if mode == Mode::Say {
             exit::out(format!("would send {} to {} by {}", letter.id, letter.to.join(", "), way(&config.mail)));
@@ -148,7 +148,7 @@ impl Args {
         if !delivery::is_anything_due(&spool, now)? {
             return Ok(Exit::Done);
         }
-        let config = match self.place.config(paths) {
+        let config = match self.place.mail_config(paths) {
             Ok(config) => config,
             Err(error) => {
                 if mode == Mode::Do {

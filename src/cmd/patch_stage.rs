@@ -72,6 +72,11 @@ fn is_idle_tick() -> bool {
 }
 
 fn run(args: &Args) -> Result<Exit> {
+    if args.timeout.is_some_and(|time| time.is_zero()) {
+        return Err(Error::Usage(
+            "--timeout 0s leaves the command no time; leave the option out for as long as it takes".into(),
+        ));
+    }
     if !is_plain_name(&args.name) {
         return Err(Error::Usage(format!("{:?} is no name for a stage; use letters, digits and hyphens", args.name)));
     }
@@ -105,9 +110,7 @@ fn run(args: &Args) -> Result<Exit> {
 }
 
 fn load(args: &Args, paths: &Paths) -> Result<Config> {
-    let default = Config::default();
-    let site = Site { paths, config: &default, clock: args.place.clock() };
-    args.place.config(paths).inspect_err(|error| chain::tell_once_a_day(&site, error))
+    args.place.config(paths).inspect_err(|error| chain::tell_of_configuration(&args.place, paths, error))
 }
 
 /// A stage runs once in a run, between staging and the order of the boot.
@@ -121,7 +124,7 @@ fn stage(args: &Args, site: &Site, scene: Scene, run: &Run) -> Result<Exit> {
     match finished {
         Ok(finished) => {
             exit::pass_on(&finished.output);
-            after(args, &mut walk, &finished)
+            after(args, site, &mut walk, &finished)
         }
         Err(error) => walk.fail(&format!("stage {}: {error}", args.name)),
     }
@@ -141,14 +144,18 @@ fn job(args: &Args, paths: &Paths, run: &Run) -> Job {
     }
 }
 
-fn after(args: &Args, walk: &mut Walk, finished: &Finished) -> Result<Exit> {
+fn after(args: &Args, site: &Site, walk: &mut Walk, finished: &Finished) -> Result<Exit> {
     match finished.ended {
         Ended::Code(0) => {
             walk.record(&Draft::stage_done(&args.name))?;
             exit::note(format_args!("stage {} is done", args.name));
             Ok(Exit::Done)
         }
-        Ended::Code(69) => Ok(Exit::Unreachable),
+        Ended::Code(69) => {
+            let said = finished.text();
+            let reason = said.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or("it said nothing").trim();
+            chain::unreachable(site, walk, format!("what stage {} needs", args.name), reason.to_string())
+        }
         Ended::Code(75) => Ok(Exit::NotYet),
         _ => {
             let text = finished.text();

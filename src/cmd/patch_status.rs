@@ -109,6 +109,9 @@ impl Status {
                 let local = DateTime::<Local>::from(now).time();
                 Some(due::waits_for(&config.patchit, run, &order, now, local).unwrap_or_else(|| "patchit".into()))
             }
+            (Some(run), true) if run.unreachable > 0 => run
+                .fact("unreachable")
+                .map(|service| format!("{service}, which could not be reached {} times in a row", run.unreachable)),
             (None, true) if scene.done.is_none() => {
                 Order::read(&scene.etc)?;
                 Some("grab-patch".into())

@@ -9,7 +9,7 @@ use clap::{Parser, ValueEnum};
 
 use crate::boot::init::{self, Level, Trigger};
 use crate::cluster::install::policy;
-use crate::config::{Config, Install};
+use crate::config::Install;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::done::Reboot;
@@ -55,7 +55,7 @@ struct Args {
     #[arg(short = 'n', long, visible_alias = "dry-run")]
     explain: bool,
     /// Install at once, at the normal level, instead of in a maintenance boot
-    #[arg(long, value_name = "WHERE")]
+    #[arg(long, value_name = "WHERE", conflicts_with = "finish")]
     install: Option<Where>,
     /// Leave the reboot after --install live to the program that called this one
     #[arg(long, requires = "install")]
@@ -77,9 +77,9 @@ pub fn main() -> ExitCode {
     exit::main("patchit", run)
 }
 
-/// None of the three files, and no maintenance boot ordered: whoever removed them all may have left that one.
+/// None of the three files, no room set aside, and no maintenance boot ordered: whoever removed the three may have left the others.
 fn is_idle(paths: &Paths) -> bool {
-    let names = [paths.flag(), paths.log(), paths.done()];
+    let names = [paths.flag(), paths.log(), paths.done(), paths.etc().join(paths::ROOM)];
     let ordered = || init::open(paths).trigger().is_ok_and(|trigger| trigger == Trigger::Up);
     !names.iter().any(|name| name.symlink_metadata().is_ok()) && !ordered()
 }
@@ -119,12 +119,10 @@ fn tick(args: &Args, paths: &Paths) -> Result<(Exit, Later)> {
     if chain::hands_off(paths)? {
         return NOTHING;
     }
-    let default = Config::default();
-    let broken = Site { paths, config: &default, clock: args.place.clock() };
     let config = args.place.config(paths).inspect_err(|error| {
         if !question {
             chain::undo_at_least(paths);
-            chain::tell_once_a_day(&broken, error);
+            chain::tell_of_configuration(&args.place, paths, error);
         }
     })?;
     let site = Site { paths, config: &config, clock: args.place.clock() };
@@ -133,9 +131,7 @@ fn tick(args: &Args, paths: &Paths) -> Result<(Exit, Later)> {
     }
     let worked = work(args, &site).inspect_err(|error| {
         chain::undo_at_least(paths);
-        if matches!(error, Error::Usage(_) | Error::Refused { .. }) {
-            chain::tell_once_a_day(&site, error);
-        }
+        chain::tell_once_a_day(&site, error);
     });
     drop(lock);
     chain::deliver(&site);
@@ -172,6 +168,9 @@ fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
         if !scene.flag {
             // A run that was called off before its first record leaves nothing else behind.
             journal::drop_if_empty(&scene.etc, paths::LOG)?;
+            if scene.run.is_none() && scene.done.is_none() {
+                installing::give_room_back(site, &scene.etc);
+            }
         }
         if scene.state()? != Some(State::Installing) {
             // Left by an installation that was killed; one that was only just cut short is repaired under it.
@@ -256,10 +255,10 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     if args.finish {
         return Ok(Plan::Nothing("nothing to finish".into()));
     }
-    Ok(match waits_for(site, scene, &order, now) {
-        Some(what) => Plan::Nothing(format!("the run waits for {what}")),
+    match waits_for(site, scene, &order, now) {
+        Some(what) => Ok(Plan::Nothing(format!("the run waits for {what}"))),
         None => begin(args, site, scene),
-    })
+    }
 }
 
 fn expired(scene: &Scene) -> Plan {
@@ -285,10 +284,12 @@ fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<S
 }
 
 /// What was staged the evening before may be gone by now: that is found out before the boot, not in it.
-fn begin(args: &Args, site: &Site, scene: &Scene) -> Plan {
+fn begin(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     match scene.run.as_ref().map(|run| installing::check(site, run)) {
-        Some(Err(error)) => Plan::failure(table::steps_fail(), error.to_string()),
-        _ => Plan::steps(begin_steps(args, site, scene)),
+        // Who asks and may not look is told that, and not what would follow from it.
+        Some(Err(error)) if error.is_denied() => Err(error),
+        Some(Err(error)) => Ok(Plan::failure(table::steps_fail(), error.to_string())),
+        _ => Ok(Plan::steps(begin_steps(args, site, scene))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::config::Config;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit;
 use crate::paths::Paths;
 use crate::sys::clock::{self, Clock, Moment};
@@ -28,13 +28,14 @@ impl Place {
     /// The paths to work on.
     ///
     /// # Errors
-    /// If `--root` names no directory.
+    /// If `--root` names no directory, or the machine's own root: below a root nothing is rebooted, and here it would be.
     pub fn paths(&self) -> Result<Paths> {
         let Some(root) = &self.root else { return Ok(Paths::system()) };
         let paths = Paths::below_root(root)?;
-        if !paths.is_system() {
-            exit::without_syslog();
+        if paths.is_system() {
+            return Err(Error::Usage("--root / is this machine itself; leave the option out to work on it".into()));
         }
+        exit::without_syslog();
         Ok(paths)
     }
 
@@ -46,6 +47,14 @@ impl Place {
     /// Whether only words are wanted: a moment was named, and the root is this machine's.
     pub fn is_only_a_question(&self, paths: &Paths) -> bool {
         self.now.is_some() && paths.is_system()
+    }
+
+    /// The configuration that mail needs: of a file that is wrong elsewhere, what is right for it.
+    ///
+    /// # Errors
+    /// As [`Config::load_for_mail`].
+    pub fn mail_config(&self, paths: &Paths) -> Result<Config> {
+        self.config(paths).or_else(|_| Config::load_for_mail(self.config.as_deref(), paths))
     }
 
     /// The configuration.

@@ -258,7 +258,7 @@ impl<'a> Walk<'a> {
     /// Lowers the flag; `false` means that there was none. A directory under its name was never an order, and is left to people.
     fn lower(&mut self) -> Result<bool> {
         match self.scene.etc.remove(paths::FLAG) {
-            Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::IsADirectory => Ok(false),
+            Err(error) if error.is_a_directory() => Ok(false),
             other => other,
         }
     }
@@ -365,9 +365,9 @@ impl<'a> Walk<'a> {
         let run = self.run()?;
         let bad = run.as_ref().and_then(|run| run.verdict) == Some(Verdict::Bad);
         if bad {
-            replace::symlink(&self.scene.etc, paths::FAILED, &self.log)?;
+            self.point_at_failed(&self.log)?;
         } else {
-            self.scene.etc.remove(paths::FAILED)?;
+            information(self.scene.etc.remove(paths::FAILED))?;
         }
         self.scene.etc.remove(paths::DONE)?;
         if let (true, Some(run)) = (bad, &run) {
@@ -410,6 +410,10 @@ impl<'a> Walk<'a> {
         Ok(())
     }
 
+    fn point_at_failed(&self, log: &str) -> Result<()> {
+        information(replace::symlink(&self.scene.etc, paths::FAILED, log))
+    }
+
     fn date(&mut self) -> Result<()> {
         let Some(run) = self.run()? else { return Ok(()) };
         let wanted = self.scene.done.as_ref().filter(|done| done.run == run.id).cloned();
@@ -424,7 +428,7 @@ impl<'a> Walk<'a> {
             None => dated::free(&self.scene.etc, run.started)?,
         };
         if failed {
-            replace::symlink(&self.scene.etc, paths::FAILED, &free)?;
+            self.point_at_failed(&free)?;
         }
         let name = dated::date(&self.scene.etc, run.started, Some(&free))?;
         self.journal = None;
@@ -434,7 +438,7 @@ impl<'a> Walk<'a> {
         }
         if failed {
             if name != free {
-                replace::symlink(&self.scene.etc, paths::FAILED, &name)?;
+                self.point_at_failed(&name)?;
             }
             letters::run_failure_hooks(self.site, &run, &name);
         }
@@ -470,6 +474,15 @@ impl<'a> Walk<'a> {
         }
         Err(Error::failed("reboot", "the host", cause))
     }
+}
+
+/// `patchfailed` is information, not a state: somebody's directory under its name is told, and keeps no run from its end.
+fn information<T>(done: Result<T>) -> Result<()> {
+    match done {
+        Err(error @ Error::Io { .. }) if error.is_a_directory() => exit::warn(error),
+        other => drop(other?),
+    }
+    Ok(())
 }
 
 /// Sleeps until init ends us, or the time is over.

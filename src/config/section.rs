@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::ini::{Ini, Value};
 use super::values::{self, Window};
 use crate::error::{Error, Result};
+use crate::sys::trusted;
 
 /// A section and the keys that it is known to have.
 pub struct Section<'a> {
@@ -45,6 +46,15 @@ impl<'a> Section<'a> {
         Ok(values::words(&self.text(key)?.unwrap_or_default()))
     }
 
+    /// Words that are names of stages.
+    pub fn names(&self, key: &'static str) -> Result<Vec<String>> {
+        let plain = |text: &str| match values::words(text).into_iter().find(|word| !trusted::is_plain_name(word)) {
+            Some(word) => Err(format!("{word:?} is no name for a stage; use letters, digits and hyphens")),
+            None => Ok(values::words(text)),
+        };
+        Ok(self.read(key, plain)?.unwrap_or_default())
+    }
+
     pub fn path(&self, key: &'static str) -> Result<Option<PathBuf>> {
         self.read(key, |text| {
             let path = PathBuf::from(text);
@@ -54,6 +64,15 @@ impl<'a> Section<'a> {
 
     pub fn duration(&self, key: &'static str, default: Duration) -> Result<Duration> {
         Ok(self.read(key, values::duration)?.unwrap_or(default))
+    }
+
+    /// One that must leave some time.
+    pub fn time(&self, key: &'static str, default: Duration) -> Result<Duration> {
+        let some = |text: &str| match values::duration(text)? {
+            Duration::ZERO => Err(format!("{key} = {text} leaves no time at all")),
+            time => Ok(time),
+        };
+        Ok(self.read(key, some)?.unwrap_or(default))
     }
 
     pub fn size(&self, key: &'static str, default: u64) -> Result<u64> {

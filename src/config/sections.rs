@@ -131,15 +131,15 @@ impl Patchit {
             other => Err(format!("{other:?} is neither boot nor live")),
         };
         Ok(Self {
-            after: s.words("after")?,
+            after: s.names("after")?,
             window: s.window("window")?,
             install: s.read("install", install)?.unwrap_or(default.install),
-            deadline: s.duration("deadline", default.deadline)?,
+            deadline: s.time("deadline", default.deadline)?,
             grace: s.duration("grace", default.grace)?,
-            boot_wait: s.duration("boot_wait", default.boot_wait)?,
+            boot_wait: s.time("boot_wait", default.boot_wait)?,
             soak: s.duration("soak", default.soak)?,
             settle: s.duration("settle", default.settle)?,
-            hook_timeout: s.duration("hook_timeout", default.hook_timeout)?,
+            hook_timeout: s.time("hook_timeout", default.hook_timeout)?,
         })
     }
 }

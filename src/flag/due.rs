@@ -14,7 +14,8 @@ use crate::sys::clock::{self, Moment};
 const STALE: TimeDelta = TimeDelta::hours(1);
 
 /// Whether a maintenance boot may still follow its order (DESIGN 6): another boot than the one it was given in, not older than an
-/// hour, no clock that was set back, and a flag that still says the same: not past its `not_after`, and for this cluster.
+/// hour, no clock that was set back, and a flag that still allows it: not before its `not_before`, not past its `not_after`, and for
+/// this cluster.
 ///
 /// # Errors
 /// Why not.
@@ -29,6 +30,9 @@ pub fn order_stands(run: &Run, order: &Order, boot: &str, now: Moment) -> Result
     }
     if now - ordered > STALE {
         return Err(format!("the order of {} is older than an hour", clock::stamp(ordered)));
+    }
+    if let Some(start) = order.not_before.filter(|start| now < *start) {
+        return Err(format!("not_before, {}, has not come", clock::stamp(start)));
     }
     if order.is_over(now) { Err("not_after has passed".into()) } else { order_fits(run, order) }
 }
@@ -72,7 +76,9 @@ pub fn order_fits(run: &Run, order: &Order) -> Result<(), String> {
 pub fn cause(state: Option<State>, flag: bool) -> Option<&'static str> {
     match state? {
         State::Starting => Some("it was cut short just before the first change"),
-        State::Ordered if flag => Some("the host was booted, but not into the maintenance boot that was ordered"),
+        State::Ordered if flag => {
+            Some("the host was booted, but not into the maintenance boot that was ordered, or that one could not begin")
+        }
         State::Fetching | State::Staged | State::Ordered => Some("patchflag was removed"),
         _ => None,
     }
@@ -119,10 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn an_order_that_was_rewritten_for_another_cluster_is_not_followed() {
+    fn an_order_that_was_rewritten_for_another_cluster_or_time_is_not_followed() {
         let other = Order { cluster: Some("B".into()), ..Order::default() };
         let why = order_stands(&ordered(), &other, "a/2", at("02:01:00")).unwrap_err();
         assert!(why.contains("A is staged"), "{why}");
+        let later = Order { not_before: Some(at("02:30:00")), ..Order::default() };
+        let why = order_stands(&ordered(), &later, "a/2", at("02:01:00")).unwrap_err();
+        assert!(why.contains("has not come"), "{why}");
     }
 
     #[test]

@@ -36,8 +36,8 @@ impl Run {
     /// Reads a journal; `None` if it holds no record at all. Lines that are no records are passed over, records of another run
     /// too: a journal belongs to the run that began it.
     pub fn read(text: &str) -> Option<Self> {
-        let mut records = text.lines().filter_map(Record::parse);
-        let first = records.next()?;
+        let mut lines = text.split_inclusive('\n');
+        let first = lines.find_map(|line| Record::parse(line.trim_end()))?;
         let mut run = Self {
             id: first.get("run")?.to_string(),
             started: first.time()?,
@@ -51,10 +51,22 @@ impl Run {
             facts: BTreeMap::new(),
         };
         run.add(&first);
-        for record in records {
-            if record.get("run") == Some(run.id.as_str()) {
-                run.add(&record);
+        let mut damaged = false;
+        for line in lines {
+            match Record::parse(line.trim_end()) {
+                Some(record) if record.get("run") == Some(run.id.as_str()) => {
+                    damaged &= record.state().is_none();
+                    run.add(&record);
+                }
+                Some(_) => {}
+                // A torn last line has no end: what it would have announced was not begun.
+                None => damaged |= line.ends_with('\n') && !line.trim().is_empty(),
             }
+        }
+        if damaged && run.state == Some(State::Starting) {
+            // The next record of a run is that the first change begins. One that was there and cannot be read may have been that.
+            run.state = Some(State::Installing);
+            run.history.push((State::Installing, run.last));
         }
         Some(run)
     }
@@ -148,6 +160,19 @@ mod tests {
         let mut text = journal(&[Draft::state(State::Fetching), Draft::state(State::Staged)]);
         text.truncate(text.len() - 5);
         assert_eq!(Run::read(&text).unwrap().state, Some(State::Fetching));
+    }
+
+    #[test]
+    fn a_damaged_line_behind_the_start_may_have_been_the_first_change() {
+        let text = journal(&[Draft::state(State::Starting), Draft::state(State::Installing)]);
+        let damaged = text.replace("state=installing", "state=instalXing");
+        assert_eq!(Run::read(&damaged).unwrap().state, Some(State::Installing));
+        assert_eq!(Run::read(damaged.trim_end()).unwrap().state, Some(State::Starting), "a torn line has no end");
+        let ended = damaged + &journal(&[Draft::state(State::Failing)]);
+        assert_eq!(Run::read(&ended).unwrap().state, Some(State::Failing));
+        let before =
+            journal(&[Draft::state(State::Staged)]) + "scribble\n" + &journal(&[Draft::state(State::Starting)]);
+        assert_eq!(Run::read(&before).unwrap().state, Some(State::Starting));
     }
 
     #[test]

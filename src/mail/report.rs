@@ -126,7 +126,7 @@ impl Report {
             Kind::CalledOff => "called off: nothing was changed".into(),
             Kind::Expired => "EXPIRED: nothing was changed".into(),
             Kind::Unreachable => format!("waits{}", self.because()),
-            Kind::Configuration => format!("CANNOT START{}", self.because()),
+            Kind::Configuration => format!("CANNOT GO ON{}", self.because()),
         };
         one_line(&format!("[patchflag] {host} {what}"))
     }
@@ -183,7 +183,7 @@ impl Report {
             Kind::CalledOff => format!("The run on {host} was called off by hand before the first change."),
             Kind::Expired => format!("The run on {host} has expired before the first change."),
             Kind::Unreachable => format!("{host} waits{}: a service it needs cannot be reached.", self.doing()),
-            Kind::Configuration => format!("{host} cannot start its run. Nothing was changed."),
+            Kind::Configuration => format!("{host} cannot start its run, or cannot go on with it."),
         }
     }
 

@@ -45,7 +45,7 @@ pub fn stamp(moment: Moment) -> String {
 pub fn parse(text: &str) -> Result<Moment> {
     DateTime::parse_from_rfc3339(text)
         .map(|moment| moment.with_timezone(&Utc))
-        .map_err(|why| Error::Usage(format!("cannot read time {text:?}: {why}; write it like 2026-11-21T02:00:07Z")))
+        .map_err(|why| Error::Usage(format!("cannot read time {text:?}: {why}; write date, time and zone, like 2026-11-21T02:00:07Z or 2026-11-21T03:00:07+01:00")))
 }
 
 #[cfg(test)]

@@ -115,6 +115,19 @@ def a_stage_that_outlives_its_tool_is_not_started_twice(rig):
     equal((ran(rig), rig.status()["stages_done"]), (2, ["dump"]), "calls and stages done at last")
 
 
+@case("sysv")
+def a_stage_that_cannot_reach_what_it_needs_is_told_after_the_third_time(rig):
+    """69 lowers nothing; one mail after the third in a row, and patch-status says why it waits."""
+    rig.configure(after="dump")
+    rig.stage()
+    for mails in (0, 0, 1, 1):
+        rig.tick("patch-stage", "dump", "--", "sh", "-c", "echo the vault is sealed; exit 69", code=69)
+        equal((rig.state(), len(rig.mails())), ("staged", mails), "state and mails")
+    check("the vault is sealed" in rig.mails()[0].as_string(), "the mail says what the stage said")
+    rig.tick(*DUMP)
+    equal(rig.status()["waits_for"], "patchit", "what is waited for at last")
+
+
 @case()
 def a_stage_that_does_not_end_is_ended(rig):
     """By TERM at its time-out; then it is a stage that failed."""
