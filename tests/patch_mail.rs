@@ -251,6 +251,16 @@ fn wrong_arguments_change_nothing() {
 }
 
 #[test]
+fn a_configuration_that_is_wrong_elsewhere_keeps_no_mail_back() {
+    let host = Host::new();
+    let relay = Relay::start(&[], Tls::None);
+    host.configure(&relay, "tls = none\n[patchit]\nbogus = 1\n");
+    assert_eq!(host.send(&["--subject", "s"], "b").code, 0);
+    assert_eq!(host.run(&["deliver"]).code, 0);
+    assert_eq!(relay.mails().len(), 1);
+}
+
+#[test]
 fn dry_run_says_what_it_would_do_and_does_nothing() {
     let host = Host::new();
     host.configure_port(1, "tls = none\n");

@@ -388,3 +388,24 @@ fn a_stage_beside_an_unfit_flag_is_not_run_and_mailed_once() {
     }
     assert_eq!((root.log(), root.mails()), (before, 1));
 }
+
+#[test]
+fn the_machines_own_root_is_no_other_root() {
+    let done = Command::new(env!("CARGO_BIN_EXE_patchit")).args(["--root", "/", "--finish"]).output().unwrap();
+    assert_eq!(done.status.code(), Some(2), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("this machine itself"), "{done:?}");
+}
+
+#[test]
+fn output_that_is_lost_is_a_failure_and_a_reader_that_has_enough_is_none() {
+    let root = Root::staged("", "");
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patch-status"));
+    let command = command.arg("--root").arg(root.0.path()).arg("--json");
+    let done = command.stdout(full).stderr(std::process::Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    assert_eq!(done.status.code(), Some(1), "{done:?}");
+    assert!(String::from_utf8_lossy(&done.stderr).contains("standard output"), "{done:?}");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    assert_eq!(command.stdout(writer).status().unwrap().code(), Some(0));
+}
