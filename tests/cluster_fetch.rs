@@ -283,6 +283,25 @@ fn a_server_that_lies_about_a_file_is_not_believed() {
 }
 
 #[test]
+fn a_damaged_archive_is_not_staged_though_it_was_signed() {
+    let mut tar = tar::Builder::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast()));
+    let mut header = tar::Header::new_gnu();
+    header.set_size(4);
+    header.set_mode(0o755);
+    tar.append_data(&mut header, "install_cluster", &b"#!/x"[..]).unwrap();
+    let sound = tar.into_inner().unwrap().finish().unwrap();
+    let mut damaged = sound.clone();
+    let crc = damaged.len() - 8;
+    damaged[crc] ^= 1;
+    for (bytes, is_staged) in [(&damaged[..], false), (&sound[..sound.len() - 9], false), (&sound, true)] {
+        let place = Place::new();
+        place.cluster("20261101T000000Z", 1, &[("a.tar.gz", bytes)]);
+        assert_eq!(place.stage().is_ok(), is_staged);
+        assert_eq!(place.names() == ["20261101T000000Z"], is_staged);
+    }
+}
+
+#[test]
 fn a_server_that_is_gone_is_tried_for_a_while_and_then_unreachable() {
     let place = Place::new();
     place.cluster("20261101T000000Z", 1, &[("a.zip", &archive("x"))]);

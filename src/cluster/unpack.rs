@@ -336,7 +336,23 @@ fn from_tar(packed: impl Read, writer: &mut impl Visitor) -> Result<()> {
         writer.entry(&name, kind, Some(mode), &mut entry)?;
         budget.set(HEADERS);
     }
-    Ok(())
+    budget.set(writer.bytes_left().saturating_add(HEADERS));
+    padding(archive.into_inner()).map_err(damaged)
+}
+
+/// Reads on behind the tar's end to that of its packing: only there stand the checksums that say whether all of it was
+/// sound. A tar is padded with zeros, and nothing else may follow.
+fn padding(mut rest: impl Read) -> io::Result<()> {
+    let mut chunk = vec![0; CHUNK];
+    loop {
+        match rest.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(read) if chunk[..read].iter().all(|byte| *byte == 0) => {}
+            Ok(_) => return Err(io::Error::other("something stands behind its end")),
+            Err(why) if why.kind() == io::ErrorKind::Interrupted => {}
+            Err(why) => return Err(why),
+        }
+    }
 }
 
 fn tar_kind(kind: tar::EntryType) -> Kind {

@@ -95,6 +95,9 @@ fn an_archive_that_hosts_would_refuse_is_not_published() {
         ("cd src; tar czPf ../c.tar.gz --transform 's,^R/patch,../patch,' R", ".. in its name"),
         ("cd src; tar czf ../c.tar.gz R/patch", "no install_cluster"),
         ("head -c 100 c.tar.gz > cut; mv cut c.tar.gz", "refusing"),
+        ("cd src; tar cz R > ../whole; cd ..; head -c -8 whole > c.tar.gz; printf 00000000 >> c.tar.gz", "checksum"),
+        ("head -c -9 whole > c.tar.gz", "refusing"),
+        ("(cat whole; echo more) > c.tar.gz", "refusing"),
         (": > c.tar.gz", "refusing"),
     ] {
         sh(site.dir.path(), script);

@@ -219,6 +219,96 @@ fn a_truncated_archive_is_refused() {
     place().refusal("c.zip", b"no zip at all");
 }
 
+fn zst(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = zstd::Encoder::new(Vec::new(), 1).unwrap();
+    encoder.include_checksum(true).unwrap();
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A gzip whose content is not compressed, so that a flipped byte of it is still a stream.
+fn stored(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::none());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
+
+fn flipped(mut bytes: Vec<u8>, from_the_end: usize) -> Vec<u8> {
+    let at = bytes.len() - from_the_end;
+    bytes[at] ^= 1;
+    bytes
+}
+
+fn cut(mut bytes: Vec<u8>, less: usize) -> Vec<u8> {
+    bytes.truncate(bytes.len() - less);
+    bytes
+}
+
+/// Amid the 400 bytes of content of a tar's last member: behind them come 112 of padding, 1024 of the tar's end, and the
+/// end of the gzip.
+const LAST_CONTENT: usize = 1300;
+
+#[test]
+fn an_archive_that_does_not_fit_its_checksum_is_neither_listed_nor_unpacked() {
+    let whole = tar(&[member("install_cluster", &[7; 400])]);
+    for (what, name, bytes) in [
+        ("a flipped byte of content", "c.tar.gz", flipped(stored(&whole), LAST_CONTENT)),
+        ("a wrong CRC", "c.tar.gz", flipped(gz(&whole), 8)),
+        ("a wrong length", "c.tgz", flipped(gz(&whole), 1)),
+        ("no CRC", "c.tar.gz", cut(gz(&whole), 9)),
+        ("half a CRC", "c.tar.gz", cut(gz(&whole), 2)),
+        ("a wrong checksum of zstd", "c.tar.zst", flipped(zst(&whole), 1)),
+        ("no checksum of zstd", "c.tar.zst", cut(zst(&whole), 4)),
+    ] {
+        let place = place();
+        let archive = place.archive(name, &bytes);
+        let packing = Packing::of(name).unwrap().0;
+        assert!(list(&archive, packing, Limits::default()).is_err(), "{what} is published");
+        assert!(place.unpack(&archive).is_err(), "{what} is unpacked");
+        assert_eq!(place.dir.names().unwrap(), [name], "{what}");
+    }
+}
+
+#[test]
+fn only_zeros_and_further_members_may_stand_behind_an_archive() {
+    let whole = tar(&[member("install_cluster", b"x")]);
+    let padded = [&whole[..], &[0; 8192]].concat();
+    for (name, bytes) in [
+        ("c.tar.gz", gz(&padded)),
+        ("c.tar.gz", [gz(&whole[..700]), gz(&whole[700..])].concat()),
+        ("c.tar.zst", [zst(&whole), zst(&[0; 512])].concat()),
+        ("c.tar.gz", gz(&cut(whole.clone(), 1024))),
+    ] {
+        let place = place();
+        let archive = place.archive(name, &bytes);
+        assert_eq!(place.unpack(&archive).unwrap().files, 1);
+    }
+    for (name, bytes) in [
+        ("c.tar.gz", gz(&[&whole[..], &[0; 100], b"more"].concat())),
+        ("c.tar.gz", [&gz(&whole)[..], b"more"].concat()),
+        ("c.tar.gz", [gz(&whole), gz(&whole)].concat()),
+        ("c.tar.zst", [&zst(&whole)[..], b"more"].concat()),
+        ("c.tar.zst", [&zst(&whole)[..], b"x"].concat()),
+        ("c.tar.zst", [zst(&whole), zst(b"more")].concat()),
+    ] {
+        place().refusal(name, &bytes);
+    }
+}
+
+#[test]
+fn zeros_behind_the_end_are_no_way_around_the_limits() {
+    let bomb = [tar(&[member("a", b"x")]), vec![0; 8 << 20]].concat();
+    let limits = Limits { bytes: 1 << 20, ..Limits::default() };
+    for (name, bytes) in [("c.tar.gz", gz(&bomb)), ("c.tar.zst", zst(&bomb))] {
+        let place = place();
+        let archive = place.archive(name, &bytes);
+        let words = unpack(&archive, &place.dir, "c", "install_cluster", limits).unwrap_err().to_string();
+        assert!(words.contains("more than it may"), "{words}");
+        let packing = Packing::of(name).unwrap().0;
+        assert!(list(&archive, packing, limits).is_err());
+    }
+}
+
 #[test]
 fn an_archive_of_an_unknown_packing_is_refused() {
     assert!(place().refusal("c.rar", b"x").contains("none of"));
