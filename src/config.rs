@@ -5,6 +5,7 @@
 //! file that was named must be there.
 
 pub mod ini;
+mod origin;
 pub mod post;
 mod section;
 mod sections;

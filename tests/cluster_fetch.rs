@@ -369,3 +369,26 @@ fn an_rpm_cluster_is_refused_in_words() {
     let made = install::for_cluster(&place.paths, place.keep.path(), &cluster, "run").map(drop);
     assert!(refusal(made).contains("does not install rpm"));
 }
+
+/// `grab-patch` on a host whose flag is up and whose `[grab] server` is this.
+fn grab(place: &Place, server: &str) -> std::process::Output {
+    let etc = place.keep.path().join("etc");
+    std::fs::create_dir_all(etc.join("patch")).unwrap();
+    std::fs::write(etc.join("patch/config.ini"), format!("[grab]\nserver = {server}\nretry_for = 0\n")).unwrap();
+    std::fs::write(etc.join("patchflag"), "").unwrap();
+    let mut grab = std::process::Command::new(env!("CARGO_BIN_EXE_grab-patch"));
+    grab.arg("--root").arg(place.keep.path()).output().unwrap()
+}
+
+#[test]
+fn a_server_that_is_none_or_holds_a_password_is_a_wrong_configuration_and_changes_nothing() {
+    for server in ["http://", "http://x:99999", "ftp://x", "tree", "http://user:S3CRET@127.0.0.1:1/"] {
+        let place = Place::new();
+        let done = grab(&place, server);
+        let words = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(2), "{server}: {words}");
+        assert!(words.contains("config.ini:2: server: ") && !words.contains("S3CRET"), "{words}");
+        let etc = place.keep.path().join("etc");
+        assert!(etc.join("patchflag").exists() && !etc.join("patchlog").exists(), "{server}");
+    }
+}

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::origin::{self, Query};
 use super::post::{self, Relay};
 use super::section::Section;
 use super::values::Window;
@@ -63,7 +64,7 @@ impl Grab {
     pub(super) fn read(s: &mut Section) -> Result<Self> {
         let default = Self::default();
         Ok(Self {
-            server: s.text("server")?,
+            server: s.read("server", |text| origin::place(text, Query::Refused))?,
             base: s.path("base")?.unwrap_or(default.base),
             key: s.path("key")?.unwrap_or(default.key),
             ca_file: s.path("ca_file")?,
@@ -324,12 +325,15 @@ impl ClusterSource {
             "script" | "apt" => Ok(text.to_string()),
             other => Err(format!("{other:?} is neither script nor apt")),
         })?;
+        let kind = kind.ok_or_else(|| s.lacks("the section lacks kind ="))?;
+        let query = if kind == "script" { Query::Allowed } else { Query::Refused };
+        let source = s.read("source", |text| origin::place(text, query))?;
         let components = s.words("components")?;
         let cluster = Self {
             release: release.to_string(),
-            kind: kind.ok_or_else(|| s.lacks("the section lacks kind ="))?,
-            source: s.text("source")?.ok_or_else(|| s.lacks("the section lacks source ="))?,
-            suites: s.words("suites")?,
+            kind,
+            source: source.ok_or_else(|| s.lacks("the section lacks source ="))?,
+            suites: s.read("suites", origin::suites)?.unwrap_or_default(),
             components: if components.is_empty() { vec!["main".into()] } else { components },
             packages: s.words("packages")?,
             keyring: s.path("keyring")?.unwrap_or_else(|| "/usr/share/keyrings/debian-archive-keyring.gpg".into()),
@@ -372,9 +376,9 @@ mod tests {
             "[mail]\nuser = u\npassword_file = /p\n",
             "[grab]\nbase = relative\n",
             "[patchit]\ninstall = now\n",
-            "[cluster debian-12]\nkind = apt\nsource = x\nsuites = s\n",
-            "[cluster ../x/y]\nkind = script\nsource = x\n",
-            "[cluster debian-12/amd64]\nkind = apt\nsource = x\n",
+            "[cluster debian-12]\nkind = apt\nsource = /x\nsuites = s\n",
+            "[cluster ../x/y]\nkind = script\nsource = /x\n",
+            "[cluster debian-12/amd64]\nkind = apt\nsource = /x\n",
             "[patchit]\nwindow = 2-5\n",
         ] {
             let error = Config::parse(text, "f.ini").unwrap_err().to_string();

@@ -20,9 +20,9 @@ pub fn gather(source: &ClusterSource, incoming: &Dir, paths: &Paths) -> Result<G
     let transport = Transport::new(&source.source, source.ca_file.as_deref(), paths)?;
     let digests = transport.fetch_to("", incoming, name, None, LIMIT)?;
     let archive = incoming.join(name);
-    let files = unpack::list(&archive, packing, Limits::default()).map_err(|error| named(error, &source.source))?;
+    let files = unpack::list(&archive, packing, Limits::default()).map_err(|error| named(error, shown(&source.source)))?;
     let files: Vec<String> = files.iter().filter_map(|path| path.to_str()).map(str::to_string).collect();
-    let program = program(&files, &source.program).map_err(|why| Error::refused(&source.source, why))?;
+    let program = program(&files, &source.program).map_err(|why| Error::refused(shown(&source.source), why))?;
     let origin = Origin::Incoming { name: name.to_string(), md5: digests.md5 };
     let item = Item { path: name.to_string(), size: digests.size, sha256: digests.sha256, origin };
     Ok(Gathered { kind: Kind::Script, program: Some(program), items: vec![item], transports: Vec::new() })
@@ -30,14 +30,19 @@ pub fn gather(source: &ClusterSource, incoming: &Dir, paths: &Paths) -> Result<G
 
 /// The archive's name, which tells its format.
 fn name(source: &str) -> Result<(&str, Packing)> {
-    let path = source.split(['?', '#']).next().unwrap_or_default();
+    let path = shown(source);
     let name = path.rsplit('/').next().unwrap_or_default();
     match Packing::of(name) {
         Some((packing, _)) if is_plain_path(name) => Ok((name, packing)),
         _ => Err(Error::Usage(format!(
-            "cannot use source {source}: its name must end in .zip, .tar.gz, .tgz or .tar.zst and be plain"
+            "cannot use source {path}: its name must end in .zip, .tar.gz, .tgz or .tar.zst and be plain"
         ))),
     }
+}
+
+/// A source as messages name it: what is behind a question mark may be a secret.
+fn shown(source: &str) -> &str {
+    source.split(['?', '#']).next().unwrap_or_default()
 }
 
 /// The program's path in the archive: as it was named, or below the one folder that such archives often have at the top.
@@ -79,6 +84,7 @@ mod tests {
     fn the_name_tells_the_format_and_a_query_does_not_belong_to_it() {
         assert_eq!(name("https://x/10_Recommended.zip?auth=1/2").unwrap(), ("10_Recommended.zip", Packing::Zip));
         assert_eq!(name("/srv/c.tar.zst").unwrap(), ("c.tar.zst", Packing::TarZst));
+        assert!(!name("https://x/c.rar?auth=S3CRET").unwrap_err().to_string().contains("S3CRET"));
         assert!(name("/srv/c.rar").is_err() && name("/srv/.zip").is_err() && name("").is_err());
     }
 
