@@ -164,6 +164,17 @@ mod tests {
     }
 
     #[test]
+    fn a_symbolic_link_is_no_configuration() {
+        let scratch = tempfile::tempdir().unwrap();
+        let (real, link) = (scratch.path().join("real.ini"), scratch.path().join("link.ini"));
+        std::fs::write(&real, "[host]\nname = web01\n").unwrap();
+        std::os::unix::fs::symlink(&real, &link).unwrap();
+        assert!(Config::load(Some(&real), &Paths::system()).is_ok());
+        let error = Config::load(Some(&link), &Paths::system()).unwrap_err();
+        assert!(matches!(error, Error::Usage(_)) && error.to_string().contains("symbolic link"), "{error}");
+    }
+
+    #[test]
     fn a_file_that_was_named_must_be_there() {
         let paths = Paths::system();
         let error = Config::load(Some(Path::new("/nonexistent.ini")), &paths).unwrap_err();
