@@ -27,9 +27,8 @@ pub fn open(dir: &Path, relative: &str) -> Result<(String, Box<dyn Read>)> {
     // O_NONBLOCK: a FIFO must not hang us before it is refused.
     let opened = OpenOptions::new().read(true).custom_flags(nix::libc::O_NONBLOCK | nix::libc::O_NOCTTY).open(&path);
     let file = match opened {
-        Err(why) if why.kind() == io::ErrorKind::NotFound && !relative.is_empty() && !dir.is_dir() => {
-            let reason = "there is no such directory (is it mounted?)".to_string();
-            return Err(Error::Unreachable { service: dir.display().to_string(), reason });
+        Err(why) if why.kind() == io::ErrorKind::NotFound && !relative.is_empty() => {
+            return Err(absent(dir).unwrap_or_else(|| broken(&object, why)));
         }
         other => other.map_err(|why| broken(&object, why))?,
     };
@@ -38,6 +37,17 @@ pub fn open(dir: &Path, relative: &str) -> Result<(String, Box<dyn Read>)> {
         return Err(Error::failed("fetch", object, "it is not a regular file"));
     }
     Ok((object, Box::new(file)))
+}
+
+/// Whether it is the whole tree that is not there: a mount point without its mount is missing, or empty.
+fn absent(dir: &Path) -> Option<Error> {
+    let reason = match dir.read_dir() {
+        Ok(mut entries) => entries.next().is_none().then_some("it is empty (is it mounted?)")?,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => "there is no such directory (is it mounted?)",
+        // Not for us to list; a file of it can be read all the same.
+        Err(_) => return None,
+    };
+    Some(Error::Unreachable { service: dir.display().to_string(), reason: reason.to_string() })
 }
 
 /// An error of a file system that may lie on another machine.

@@ -113,6 +113,9 @@ fn a_directory_is_read_like_a_server() {
     let from = transport(base.to_str().unwrap());
     assert!(matches!(from.read("f", 10), Err(Error::Unreachable { .. })), "not mounted");
     std::fs::create_dir(&base).unwrap();
+    let error = from.read("f", 10).unwrap_err();
+    assert!(matches!(error, Error::Unreachable { .. }) && error.to_string().contains("is it mounted?"), "{error}");
+    std::fs::write(base.join("other"), "").unwrap();
     assert!(matches!(from.read("f", 10), Err(Error::Failed { .. })), "not there");
     std::fs::write(base.join("f"), "text").unwrap();
     assert_eq!(from.read("f", 4).unwrap(), b"text");
