@@ -197,7 +197,11 @@ fn what_is_not_signed_by_our_key_for_this_name_is_refused() {
         refusal(place.find(None));
         place.write(path, &bytes);
         std::fs::remove_file(place.keep.path().join("srv").join(&minisig)).unwrap();
-        assert!(matches!(place.find(None), Err(Error::Failed { .. })), "{path} without its signature");
+        let words = refusal(place.find(None));
+        assert!(
+            words.contains("not signed") && words.contains(&format!("{minisig}: there is no such file")),
+            "{words}"
+        );
         place.write(&minisig, &good);
     }
     place.find(None).unwrap();
@@ -210,6 +214,18 @@ fn a_server_cannot_send_a_cluster_to_where_the_host_does_not_want_it() {
     for dir in ["/etc", "/var/lib/patch", "/var/lib/patchwork/x", "/var/lib/patch/system-update"] {
         place.publish(tree::HOST_TYPE, format!("web01 production {dir}\n").as_bytes());
         refusal(place.find(None));
+    }
+}
+
+#[test]
+fn a_level_that_has_no_cluster_yet_is_told_the_command_that_gives_it_one() {
+    for (level, command) in
+        [("production", "pull-cluster promote debian-12/amd64"), ("development", "pull-cluster pull debian-12/amd64")]
+    {
+        let place = Place::new();
+        place.publish(tree::HOST_TYPE, format!("web* {level} {BASE}/web\n").as_bytes());
+        let error = place.find(None).unwrap_err();
+        assert!(matches!(error, Error::Failed { .. }) && error.to_string().contains(command), "{error}");
     }
 }
 

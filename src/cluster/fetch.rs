@@ -72,7 +72,7 @@ pub struct Found {
 /// Finds this host's cluster.
 ///
 /// # Errors
-/// [`Error::Failed`] if the host is not in the list, or a file is not there; [`Error::Refused`] for whatever is not signed, is for another
+/// [`Error::Failed`] if the host is not in the list, or its level has no cluster yet; [`Error::Io`] if a file is not there; [`Error::Refused`] for whatever is not signed, is for another
 /// release, expired, older than what this host had, mixed, or would go where it must not; [`Error::Unreachable`].
 pub fn find(server: &Server, asker: &Asker) -> Result<Found> {
     let release = format!("{}/{}", asker.host.os, asker.host.arch);
@@ -89,7 +89,7 @@ pub fn find(server: &Server, asker: &Asker) -> Result<Found> {
     }
 
     let path = tree::pointer(&release, entry.level);
-    let (bytes, _) = server.signed(&path, pointer::LIMIT)?;
+    let (bytes, _) = server.signed(&path, pointer::LIMIT).map_err(|error| nothing_yet(error, &release, entry.level))?;
     let pointer = Pointer::parse(&bytes, &path)?;
     let id = asker.wanted.unwrap_or(&pointer.id);
     if !is_plain_name(id) {
@@ -106,6 +106,18 @@ pub fn find(server: &Server, asker: &Asker) -> Result<Found> {
     let last = sequence::last(asker.paths, asker.base, &release)?;
     manifest::judge(&cluster, &release, asker.now, last)?;
     Ok(Found { cluster, manifest, signature, sha256, install_dir: entry.install_dir.clone(), level: entry.level })
+}
+
+/// A level without its pointer is one that was never given a cluster; a person has to do that first.
+fn nothing_yet(error: Error, release: &str, level: Level) -> Error {
+    if !error.is_missing() {
+        return error;
+    }
+    let todo = match level {
+        Level::Production => format!("nothing was promoted to production yet; pull-cluster promote {release}"),
+        Level::Development => format!("nothing was published to development yet; pull-cluster pull {release}"),
+    };
+    Error::failed("find", format!("a cluster of {release}"), format!("{todo} on the patch server ({error})"))
 }
 
 /// Whether what was read belongs together.
@@ -128,7 +140,9 @@ impl Server<'_> {
     fn signed(&self, path: &str, limit: u64) -> Result<(Vec<u8>, Vec<u8>)> {
         let read = |path: &str, limit| self.retry.run(|| self.transport.read(path, limit));
         let bytes = read(path, limit)?;
-        let minisig = read(&tree::signature(path), signature::LIMIT)?;
+        let minisig = read(&tree::signature(path), signature::LIMIT).map_err(|error| {
+            if error.is_missing() { Error::refused(path, format!("it is not signed ({error})")) } else { error }
+        })?;
         self.verifier.verify(&bytes, &minisig, path)?;
         Ok((bytes, minisig))
     }

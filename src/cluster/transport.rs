@@ -4,8 +4,8 @@
 //! and no cookie ever travels, and the proxy that the environment names is used. Everything has an end: connecting,
 //! answering, a body that stalls, a body that trickles, a body without end.
 //!
-//! A service that does not answer, answers 5xx, breaks off or trickles is [`Error::Unreachable`]; a file that is not there
-//! or is not what it should be is [`Error::Failed`].
+//! A service that does not answer, answers 5xx, breaks off or trickles is [`Error::Unreachable`]; of a file that is not there
+//! [`Error::is_missing`] is true; one that is not what it should be is [`Error::Failed`].
 
 mod http;
 mod local;
@@ -92,7 +92,7 @@ impl Transport {
     /// `limit` bytes will be read.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::Failed`].
+    /// [`Error::Unreachable`], [`Error::Failed`]; [`Error::is_missing`] is true of one that is not there.
     pub fn open(&self, relative: &str, limit: u64) -> Result<Body> {
         let (object, reader): (String, Box<dyn Read>) = match &self.base {
             Base::Http(client) => client.get(relative)?,
@@ -196,6 +196,11 @@ impl Body {
     pub fn object(&self) -> &str {
         &self.object
     }
+}
+
+/// The place is there, and has no such file.
+fn missing(object: &str, words: &str) -> Error {
+    Error::io("fetch", object)(std::io::Error::new(std::io::ErrorKind::NotFound, words))
 }
 
 fn local_or_remote(object: &str, why: std::io::Error) -> Error {

@@ -94,6 +94,7 @@ fn packages(transport: &Transport, name: &str, suite: &Suite, path: &str, index:
     let bytes = match hashed.map(|hashed| transport.read(&hashed, index.size)) {
         // A mirror may lack what its list promises; the digest counts either way.
         None | Some(Err(Error::Failed { .. })) => transport.read(&plain, index.size)?,
+        Some(Err(error)) if error.is_missing() => transport.read(&plain, index.size)?,
         Some(other) => other?,
     };
     if digest::of_bytes(&bytes).sha256 != index.sha256 {

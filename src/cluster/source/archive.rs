@@ -20,7 +20,8 @@ pub fn gather(source: &ClusterSource, incoming: &Dir, paths: &Paths) -> Result<G
     let transport = Transport::new(&source.source, source.ca_file.as_deref(), paths)?;
     let digests = transport.fetch_to("", incoming, name, None, LIMIT)?;
     let archive = incoming.join(name);
-    let files = unpack::list(&archive, packing, Limits::default()).map_err(|error| named(error, shown(&source.source)))?;
+    let files =
+        unpack::list(&archive, packing, Limits::default()).map_err(|error| named(error, shown(&source.source)))?;
     let files: Vec<String> = files.iter().filter_map(|path| path.to_str()).map(str::to_string).collect();
     let program = program(&files, &source.program).map_err(|why| Error::refused(shown(&source.source), why))?;
     let origin = Origin::Incoming { name: name.to_string(), md5: digests.md5 };

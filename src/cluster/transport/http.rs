@@ -60,7 +60,7 @@ impl Client {
             status @ (500..=599 | 408 | 425 | 429) => {
                 Err(Error::Unreachable { service: url, reason: format!("the server answers {status}") })
             }
-            404 | 410 => Err(Error::failed("fetch", url, "there is no such file on the server")),
+            404 | 410 => Err(super::missing(&url, "there is no such file on the server")),
             status => Err(Error::failed("fetch", url, format!("the server answers {status}"))),
         }
     }

@@ -59,7 +59,7 @@ pub fn broken(object: &str, why: io::Error) -> Error {
         NotConnected | StaleNetworkFileHandle | TimedOut | HostUnreachable | NetworkDown | NetworkUnreachable => {
             Error::Unreachable { service: object.to_string(), reason: why.to_string() }
         }
-        io::ErrorKind::NotFound => Error::failed("fetch", object, "there is no such file"),
+        io::ErrorKind::NotFound => super::missing(object, "there is no such file"),
         _ => Error::io("read", object)(why),
     }
 }

@@ -55,7 +55,6 @@ fn a_body_that_is_not_what_was_expected_fails_and_leaves_nothing() {
         ("HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\ntex", "has 3 bytes, not 4"),
         ("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\ntexts", "larger than 4"),
         ("HTTP/1.1 200 OK\r\n\r\ntex", "has 3 bytes"),
-        ("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n", "no such file"),
         ("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "403"),
     ] {
         let (result, names) = fetch(&says(answer), b"text");
@@ -63,6 +62,14 @@ fn a_body_that_is_not_what_was_expected_fails_and_leaves_nothing() {
         assert!(matches!(error, Error::Failed { .. }) && error.to_string().contains(word), "{error}");
         assert!(names.is_empty());
     }
+}
+
+#[test]
+fn a_file_that_is_not_on_the_server_is_missing() {
+    let (result, names) = fetch(&says("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n"), b"text");
+    let error = result.unwrap_err();
+    assert!(error.is_missing() && error.to_string().ends_with("f: there is no such file on the server"), "{error}");
+    assert!(names.is_empty());
 }
 
 #[test]
@@ -116,7 +123,7 @@ fn a_directory_is_read_like_a_server() {
     let error = from.read("f", 10).unwrap_err();
     assert!(matches!(error, Error::Unreachable { .. }) && error.to_string().contains("is it mounted?"), "{error}");
     std::fs::write(base.join("other"), "").unwrap();
-    assert!(matches!(from.read("f", 10), Err(Error::Failed { .. })), "not there");
+    assert!(from.read("f", 10).unwrap_err().is_missing());
     std::fs::write(base.join("f"), "text").unwrap();
     assert_eq!(from.read("f", 4).unwrap(), b"text");
     assert_eq!(transport(&format!("file://{}", base.display())).read("f", 4).unwrap(), b"text");
