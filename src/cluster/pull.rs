@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{NaiveDateTime, TimeDelta};
 
 use super::manifest::{self, Cluster, FileEntry};
 use super::source::{self, Gathered, Item, Origin};
@@ -22,6 +22,11 @@ use crate::sys::space;
 
 /// The id of a cluster is the time of its pull.
 pub const ID_FORMAT: &str = "%Y%m%dT%H%M%SZ";
+
+/// The time that an id tells of; `None` for an id that is none of ours.
+pub fn time_of(id: &str) -> Option<Moment> {
+    NaiveDateTime::parse_from_str(id, ID_FORMAT).ok().map(|time| time.and_utc())
+}
 
 /// Whether to do it, or to say what would be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +124,7 @@ fn decide(
     if let Some(last) = last.filter(|_| is_same && !is_fading) {
         return Ok(Outcome::Unchanged { id: last.id });
     }
-    let id = free_id(publisher, now)?;
+    let id = new_id(publisher.store.newest_id()?, now).format(ID_FORMAT).to_string();
     let new = Published {
         id: id.clone(),
         sequence: publisher.store.sequence(release)?.saturating_add(1),
@@ -169,16 +174,11 @@ fn lifetime(expires: Duration) -> TimeDelta {
     TimeDelta::from_std(expires).unwrap_or(TimeDelta::MAX).min(TimeDelta::days(36_500))
 }
 
-/// The time of the pull, or the next second that no cluster of any release has for its name.
-fn free_id(publisher: &Publisher, now: Moment) -> Result<String> {
-    let mut time = now;
-    loop {
-        let id = time.format(ID_FORMAT).to_string();
-        if !publisher.store.knows(&id)? {
-            return Ok(id);
-        }
-        time += TimeDelta::seconds(1);
-    }
+/// The time of the pull, or the second after the newest id that the tree remembers: confirmations, and clusters on the disks
+/// of hosts, go by the id alone, so none is ever used again, not even one that was removed long ago.
+fn new_id(newest: Option<Moment>, now: Moment) -> Moment {
+    let next = newest.and_then(|newest| newest.checked_add_signed(TimeDelta::seconds(1)));
+    next.map_or(now, |next| next.max(now))
 }
 
 /// Sees to it that every file is in the pool, and is what it should be; what is there already is read and compared.
@@ -232,5 +232,21 @@ fn fetch(publisher: &Publisher, gathered: &Gathered, item: &Item, incoming: &Dir
         }
         Origin::Bytes(bytes) => publisher.pool_bytes(bytes).map(|found| found.md5),
         Origin::Incoming { name, md5 } => publisher.pool(incoming, name, &item.sha256).map(|()| md5.clone()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_is_the_time_of_the_pull_or_the_second_after_the_newest_one() {
+        let time = |id| time_of(id).unwrap();
+        let now = time("20261121T020007Z");
+        assert_eq!(new_id(None, now), now);
+        assert_eq!(new_id(Some(time("20261121T020006Z")), now), now);
+        assert_eq!(new_id(Some(now), now), time("20261121T020008Z"));
+        assert_eq!(new_id(Some(time("20261231T235959Z")), now), time("20270101T000000Z"), "the clock was set back");
+        assert_eq!(time_of("x"), None);
     }
 }

@@ -15,9 +15,11 @@ use std::path::{Path, PathBuf};
 use super::digest;
 use super::manifest::{self, Cluster};
 use super::pointer::{self, Pointer};
+use super::pull;
 use super::signature::{self, Verifier};
 use super::tree::{self, Level};
 use crate::error::{Error, Result};
+use crate::sys::clock::Moment;
 use crate::sys::dir::Dir;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::trusted::is_plain_name;
@@ -189,17 +191,22 @@ impl Store {
         Ok(highest)
     }
 
-    /// Whether a cluster id is, or was, in use anywhere in the tree: confirmations go by the id alone.
+    /// The newest id that anything in the tree remembers, of any release: the history, pointers, clusters, confirmations.
     ///
     /// # Errors
     /// [`Error::Io`].
-    pub fn knows(&self, id: &str) -> Result<bool> {
+    pub fn newest_id(&self) -> Result<Option<Moment>> {
+        let mut ids = history::ids(self)?;
+        ids.extend(self.names(tree::CONFIRMED)?);
         for release in self.releases()? {
-            if self.path(&format!("{release}/{}/{id}", tree::CLUSTERS)).exists() {
-                return Ok(true);
+            ids.extend(self.ids(&release)?);
+            for level in [Level::Development, Level::Production] {
+                let relative = tree::pointer(&release, level);
+                let bytes = self.read(&relative, pointer::LIMIT)?.unwrap_or_default();
+                ids.extend(Pointer::parse(&bytes, &relative).map(|pointer| pointer.id));
             }
         }
-        Ok(self.path(&format!("{}/{id}", tree::CONFIRMED)).exists())
+        Ok(ids.iter().filter_map(|id| pull::time_of(id)).max())
     }
 }
 

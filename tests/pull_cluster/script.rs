@@ -361,3 +361,25 @@ fn a_dry_run_publishes_nothing() {
     assert!(site.ok(&["--now", "2026-11-21T02:00:07Z", "pull"]).contains("would publish 20261121T020007Z"));
     assert_eq!(site.pointer("development"), None);
 }
+
+#[test]
+fn an_id_is_never_used_again_though_its_cluster_was_removed_within_the_second() {
+    let site = site("c.zip", "0");
+    let section = format!("kind = script\nsource = {}", site.at("c.zip").display());
+    site.configure("keep = 0", &section);
+    // A history from a clock that went wrong counts as well.
+    let later = "time=2036-01-01T00:00:00Z action=remove release=rocky-9/amd64 cluster=20360101T000000Z sequence=7\n";
+    let mut ids = Vec::new();
+    for content in 1..6 {
+        if content == 4 {
+            let history = fs::read_to_string(site.tree().join("history")).unwrap();
+            fs::write(site.tree().join("history"), history + later).unwrap();
+        }
+        pack(&site, "c.zip", &content.to_string());
+        site.ok(&["pull"]);
+        ids.push(site.pointer("development").unwrap().id);
+    }
+    assert!(ids.is_sorted_by(|one, next| one < next), "{ids:?}");
+    assert_eq!(ids[3..], ["20360101T000001Z", "20360101T000002Z"]);
+    assert_eq!(site.pointer("development").unwrap().sequence, 5);
+}

@@ -57,14 +57,26 @@ pub fn record(store: &Store, _lock: &Lock, event: &Event, now: Moment) -> Result
 /// # Errors
 /// As [`Dir::read`].
 pub fn sequence(store: &Store, release: &str) -> Result<u64> {
+    let text = text(store)?;
+    let of_release = text.lines().filter(|line| field(line, "release=") == Some(release));
+    Ok(of_release.filter_map(|line| field(line, "sequence=")?.parse().ok()).max().unwrap_or(0))
+}
+
+/// The ids of all clusters in the history, of any release.
+///
+/// # Errors
+/// As [`Dir::read`].
+pub fn ids(store: &Store) -> Result<Vec<String>> {
+    Ok(text(store)?.lines().filter_map(|line| field(line, "cluster=")).map(str::to_string).collect())
+}
+
+fn text(store: &Store) -> Result<String> {
     let bytes = store.read(HISTORY, LIMIT)?.unwrap_or_default();
-    let wanted = format!("release={release}");
-    let of_line = |line: &str| {
-        // Reasons come last and may hold anything.
-        let fixed = line.split(" confirmed_by=").next()?;
-        let mut words = fixed.split(' ');
-        words.find(|word| *word == wanted)?;
-        words.find_map(|word| word.strip_prefix("sequence="))?.parse::<u64>().ok()
-    };
-    Ok(String::from_utf8_lossy(&bytes).lines().filter_map(of_line).max().unwrap_or(0))
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// A field of a line, but for those that come last and may hold anything.
+fn field<'a>(line: &'a str, key: &str) -> Option<&'a str> {
+    let fixed = line.split(" confirmed_by=").next()?;
+    fixed.split(' ').find_map(|word| word.strip_prefix(key))
 }

@@ -1,10 +1,9 @@
 //! `pull-cluster list`: what is where, and who has said that it is good.
 
-use chrono::NaiveDateTime;
 use serde::Serialize;
 
 use super::Site;
-use crate::cluster::pull::ID_FORMAT;
+use crate::cluster::pull::time_of;
 use crate::cluster::signature::Verifier;
 use crate::cluster::store::Store;
 use crate::cluster::tree::Level;
@@ -94,8 +93,7 @@ fn confirmed(store: &Store, id: &str) -> Result<Vec<Confirmed>> {
 
 /// Seconds since the pull that the id tells of.
 fn age(id: &str, now: Moment) -> Option<i64> {
-    let then = NaiveDateTime::parse_from_str(id, ID_FORMAT).ok()?.and_utc();
-    Some((now - then).num_seconds())
+    Some((now - time_of(id)?).num_seconds())
 }
 
 fn print(release: &Release) {
