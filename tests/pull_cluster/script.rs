@@ -383,3 +383,28 @@ fn an_id_is_never_used_again_though_its_cluster_was_removed_within_the_second() 
     assert_eq!(ids[3..], ["20360101T000001Z", "20360101T000002Z"]);
     assert_eq!(site.pointer("development").unwrap().sequence, 5);
 }
+
+#[test]
+fn an_empty_tree_is_listed_in_a_sentence_and_for_programs_as_an_empty_list() {
+    let site = site("c.zip", "one");
+    assert!(site.ok(&["list"]).starts_with("nothing is published yet; pull-cluster pull"));
+    assert_eq!(site.ok(&["list", "--json"]), "[]");
+}
+
+#[test]
+fn a_missing_list_of_hosts_is_one_finding_and_the_rest_is_verified() {
+    let site = site("c.zip", "one");
+    let words = site.fails(1, &["verify"]);
+    assert!(words.contains("host_type: it is not there") && words.lines().count() == 1, "{words}");
+    site.ok(&["pull"]);
+    fs::write(site.pool().remove(0), "rotten").unwrap();
+    let words = site.fails(1, &["verify"]);
+    assert!(words.contains("host_type: it is not there") && words.contains("it is damaged"), "{words}");
+    // What cannot even be looked at is a finding as well.
+    fs::write(site.tree().join("host_type"), "web01 development /p\n").unwrap();
+    fs::set_permissions(site.tree().join("host_type"), fs::Permissions::from_mode(0o666)).unwrap();
+    let clusters = site.tree().join(RELEASE).join("clusters");
+    fs::set_permissions(&clusters, fs::Permissions::from_mode(0o777)).unwrap();
+    let words = site.fails(1, &["verify"]);
+    assert!(words.contains("host_type: mode 0666") && words.contains("clusters: mode 0777"), "{words}");
+}

@@ -32,7 +32,7 @@ impl Store {
         Ok(())
     }
 
-    /// Everything that is wrong with the tree, in words.
+    /// Everything that is wrong with the tree, in words: one finding does not end the search for others.
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be looked at.
@@ -48,10 +48,12 @@ impl Store {
             for level in [Level::Development, Level::Production] {
                 note(self.pointed(&release, level, verifier).map(|_| ()));
             }
-            for id in self.ids(&release)? {
-                let checked = self.cluster(&release, &id, verifier).and_then(|(cluster, _)| self.check_files(&cluster));
+            let ids = self.ids(&release);
+            for id in ids.as_deref().unwrap_or_default() {
+                let checked = self.cluster(&release, id, verifier).and_then(|(cluster, _)| self.check_files(&cluster));
                 note(checked);
             }
+            note(ids.map(drop));
         }
         Ok(found)
     }

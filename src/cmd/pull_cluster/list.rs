@@ -50,6 +50,8 @@ pub fn run(site: &Site, json: bool) -> Result<Exit> {
     if json {
         let text = serde_json::to_string_pretty(&releases).map_err(|why| Error::failed("write", "the list", why))?;
         out(text);
+    } else if releases.is_empty() {
+        out("nothing is published yet; pull-cluster pull publishes to development");
     } else {
         releases.iter().for_each(print);
     }
