@@ -390,7 +390,7 @@ fn an_rpm_cluster_is_refused_in_words() {
 fn grab(place: &Place, server: &str) -> std::process::Output {
     let etc = place.keep.path().join("etc");
     std::fs::create_dir_all(etc.join("patch")).unwrap();
-    std::fs::write(etc.join("patch/config.ini"), format!("[grab]\nserver = {server}\nretry_for = 0\n")).unwrap();
+    std::fs::write(etc.join("patch/config.ini"), format!("[grab]\nserver = {server}\nkey = /k.pub\n")).unwrap();
     std::fs::write(etc.join("patchflag"), "").unwrap();
     let mut grab = std::process::Command::new(env!("CARGO_BIN_EXE_grab-patch"));
     grab.arg("--root").arg(place.keep.path()).output().unwrap()
@@ -407,4 +407,29 @@ fn a_server_that_is_none_or_holds_a_password_is_a_wrong_configuration_and_change
         let etc = place.keep.path().join("etc");
         assert!(etc.join("patchflag").exists() && !etc.join("patchlog").exists(), "{server}");
     }
+}
+
+fn sh(script: &str) {
+    let done = std::process::Command::new("sh").args(["-euc", script]).status().unwrap();
+    assert!(done.success(), "{script}");
+}
+
+#[test]
+fn a_disk_that_has_no_room_for_the_journal_gets_none_and_the_flag_stays_up() {
+    let place = Place::new();
+    let etc = place.keep.path().join("etc");
+    sh(&format!("mkdir {0}; mount -t tmpfs -o size=64k,mode=755 tmpfs {0}", etc.display()));
+    std::fs::write(etc.join("os-release"), "ID=debian\nVERSION_ID=12\n").unwrap();
+    std::fs::write(etc.join("hostname"), "web01\n").unwrap();
+    for name in ["proc/sys/kernel/random/boot_id", "proc/1/stat", "proc/uptime", "proc/stat"] {
+        let copy = place.keep.path().join(name);
+        std::fs::create_dir_all(copy.parent().unwrap()).unwrap();
+        std::fs::write(copy, std::fs::read(Path::new("/").join(name)).unwrap()).unwrap();
+    }
+    let done = grab(&place, "/srv");
+    let flags = ["patchflag", "patchlog", "patchfailed"].map(|name| etc.join(name).symlink_metadata().is_ok());
+    sh(&format!("umount {}", etc.display()));
+    let words = String::from_utf8(done.stderr).unwrap();
+    assert!(words.contains("cannot reserve room for") && words.contains("patchlog"), "{words}");
+    assert_eq!((done.status.code(), flags), (Some(1), [true, false, false]));
 }

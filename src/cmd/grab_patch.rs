@@ -16,6 +16,7 @@ use crate::cluster::signature::Verifier;
 use crate::cluster::transport::Transport;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
+use crate::flag::journal;
 use crate::flag::order::Order;
 use crate::flag::record::Draft;
 use crate::flag::run::Run;
@@ -114,9 +115,10 @@ fn work(site: &Site) -> Result<Exit> {
     let supply = Supply::open(site)?;
     let fetching = scene.run.as_ref().and_then(|run| run.state) == Some(State::Fetching);
     let mut walk = Walk::new(site, scene);
-    walk.begin()?;
+    walk.begin()
+        .and_then(|()| if fetching { Ok(()) } else { walk.record(&beginning(&order, &supply.host)) })
+        .inspect_err(|_| forget_empty_journal(&walk))?;
     if !fetching {
-        walk.record(&beginning(&order, &supply.host))?;
         exit::note("state=fetching");
     }
     match stage(site, &walk, &supply, &order) {
@@ -124,6 +126,12 @@ fn work(site: &Site) -> Result<Exit> {
         Err(Error::Unreachable { service, reason }) => chain::unreachable(site, &mut walk, service, reason),
         Err(error) => walk.fail(&error.to_string()),
     }
+}
+
+/// A journal that could not be begun, for want of room say, tells nobody anything. One that cannot be removed is no new error:
+/// a journal without a record counts as none.
+fn forget_empty_journal(walk: &Walk) {
+    let _ = journal::drop_if_empty(&walk.scene.etc, paths::LOG);
 }
 
 /// Where this host's cluster comes from.
