@@ -127,7 +127,7 @@ fn judge(stat: &FileStat, path: &Path, sticky: Sticky) -> Result<()> {
     }
     let excused = sticky == Sticky::Suffices && stat.st_mode & 0o1000 != 0;
     if stat.st_mode & 0o022 != 0 && !excused {
-        let why = format!("mode {:04o} lets others write; chmod go-w it", stat.st_mode & 0o7777);
+        let why = format!("mode {:04o} lets others write; chmod go-w {}", stat.st_mode & 0o7777, path.display());
         return Err(Error::refused(path.display(), why));
     }
     Ok(())
@@ -165,7 +165,8 @@ mod tests {
         std::fs::write(&path, "text").unwrap();
         std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
         let words = file(&path).unwrap_err().to_string();
-        assert!(words.contains("mode 0666") && words.contains("chmod go-w"), "{words}");
+        assert!(words.contains("mode 0666"), "{words}");
+        assert!(words.ends_with(&format!("chmod go-w {}", path.display())), "{words}");
     }
 
     #[test]
