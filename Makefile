@@ -25,10 +25,10 @@ build:
 
 # Everything that must hold, in the order in which it fails fastest; the demo last. What mostly waits runs beside what works, and what
 # each of them says is kept together.
-BESIDE := $(MAKE) -j2 --output-sync=target
+BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
-	$(BESIDE) unit hosts
-	$(MAKE) chain faults-sample
+	$(BESIDE) unit hosts tree
+	$(BESIDE) chain faults-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.

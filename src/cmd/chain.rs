@@ -13,6 +13,7 @@ use crate::paths::Paths;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::worker;
 
+use super::letters;
 use super::place::Place;
 use super::walk::{Site, Walk};
 
@@ -104,9 +105,8 @@ pub fn tell_once_a_day(site: &Site, error: &Error) {
     if matches!(error, Error::Unreachable { .. } | Error::Busy(_)) {
         return;
     }
-    let now = site.clock.now();
     let report = Report { cause: Some(error.to_string()), ..Report::new(Kind::Configuration, &site.host_name()) };
-    if let Err(why) = mail::post(site.paths, site.config, &report.message(now), now) {
+    if let Err(why) = letters::spool(site, &report) {
         exit::warn(why);
     }
 }
@@ -131,10 +131,9 @@ pub fn unreachable(site: &Site, walk: &mut Walk, service: String, reason: String
     if let Some(run) = walk.run()?
         && run.unreachable == MISSES
     {
-        let now = site.clock.now();
         let kind = Report::new(Kind::Unreachable, &site.host_name());
         let report = Report { run: Some(run.id), cause: Some(format!("{service}: {reason}")), ..kind };
-        mail::post(site.paths, site.config, &report.message(now), now)?;
+        letters::spool(site, &report)?;
     }
     Err(Error::Unreachable { service, reason })
 }

@@ -20,17 +20,24 @@ use super::walk::Site;
 /// # Errors
 /// If it cannot be spooled; the run then stays where it is, and the next start tries again.
 pub fn post(site: &Site, scene: &Scene, run: &Run, letter: Letter, log: &str) -> Result<()> {
+    let journal = journal::text(&scene.etc, log)?.unwrap_or_default();
+    spool(site, &report(site, run, letter, journal, site.clock.now()))?;
+    exit::note(format_args!("spooled the mail: {letter}"));
+    Ok(())
+}
+
+/// Spools a report's mail, if the spool is there: what is written below the place where its file system is not mounted is lost.
+///
+/// # Errors
+/// If it cannot be spooled.
+pub fn spool(site: &Site, report: &Report) -> Result<()> {
     let spool = site.paths.spool();
     if !mounts::is_on_its_own_file_system(site.paths, &spool)? {
         let inside = site.paths.inside(&spool);
         return Err(Error::failed("spool the mail below", inside.display(), "its file system is not mounted"));
     }
     let now = site.clock.now();
-    let journal = journal::text(&scene.etc, log)?.unwrap_or_default();
-    let report = report(site, run, letter, journal, now);
-    mail::post(site.paths, site.config, &report.message(now), now)?;
-    exit::note(format_args!("spooled the mail: {letter}"));
-    Ok(())
+    mail::post(site.paths, site.config, &report.message(now), now).map(drop)
 }
 
 fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) -> Report {
