@@ -16,7 +16,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain faults faults-sample crash-sample crash demo bench install dist clean peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample crash-sample crash demo bench install dist clean peers tree
 
 all: build
 
@@ -28,7 +28,7 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain faults-sample
+	$(BESIDE) chain-sample faults-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -74,6 +74,8 @@ hosts: tools
 
 chain: tree
 	python3 -m tests.chain
+chain-sample: tree
+	python3 -m tests.chain --sample 60
 
 # What goes wrong around a run: installer, server, clock, disks, relay, flag, shutdown. Of a sample, the seed is the commit's.
 faults: tree
