@@ -93,9 +93,12 @@ crash: tree
 demo: tree
 	python3 -m tests.demo
 
-bench: tree peers
+# What is measured is what is shipped.
+bench: tools peers
+	rm -rf $(CARGO_TARGET_DIR)/shipped
+	$(MAKE) -s install PROFILE=dist DESTDIR=$(CARGO_TARGET_DIR)/shipped
 	mkdir -p target
-	python3 benches/noop.py --tools $(TREE)$(sbindir) --venv $(PEERS) --json target/bench.json
+	python3 benches/noop.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --venv $(PEERS) --json target/bench.json
 
 # A tarball to install from: `tar -C / -xf`.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
