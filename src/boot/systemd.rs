@@ -17,7 +17,7 @@ use crate::sys::replace;
 /// What the unit looks for behind the link.
 const SIGN: &str = "patchflag";
 /// Where a unit of the administrator, and then of the distribution, is looked for; systemd.unit(5).
-const UNIT_FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
+pub(super) const UNIT_FOLDERS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 /// Normal targets that a boot may have been sent to by hand.
 const NORMAL_TARGETS: [&str; 2] = ["graphical.target", "multi-user.target"];
 /// Links from alias to alias are followed this far.

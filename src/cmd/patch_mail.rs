@@ -16,11 +16,10 @@ use crate::host::Host;
 use crate::mail::compose::{self, Letter};
 use crate::mail::delivery::{self, Trouble};
 use crate::mail::envelope::{Envelope, Place as Folder};
-use crate::mail::spool::{Entry, LARGEST, Spool};
+use crate::mail::spool::{Entry, LARGEST, Spool, id_of};
 use crate::mail::{Attachment, Message, Pass};
 use crate::paths::Paths;
 use crate::sys::clock::{self, Moment};
-use crate::sys::trusted::is_plain_name;
 
 const EXAMPLE: &str = "\
 Example: df -h | patch-mail send --subject 'room on web01' --attach /etc/patchlog
@@ -55,13 +54,13 @@ enum What {
     /// Print a message
     Show {
         /// Its id, as in list
-        #[arg(value_parser = mail_id)]
+        #[arg(value_parser = id_of)]
         id: String,
     },
     /// Make messages due now, refused ones too
     Retry {
         /// Ids, as in list
-        #[arg(required_unless_present = "all", conflicts_with = "all", value_parser = mail_id)]
+        #[arg(required_unless_present = "all", conflicts_with = "all", value_parser = id_of)]
         id: Vec<String>,
         /// All of them
         #[arg(long)]
@@ -75,7 +74,7 @@ struct Send {
     #[arg(short, long, value_name = "TEXT")]
     subject: String,
     /// A name for the event: one that was sent before is not sent again
-    #[arg(long, value_parser = mail_id)]
+    #[arg(long, value_parser = id_of)]
     id: Option<String>,
     /// A file to go with it; may be given several times
     #[arg(short, long, value_name = "FILE")]
@@ -280,12 +279,6 @@ fn value(envelope: &Envelope, state: &str) -> Value {
         "next": next,
         "answer": envelope.answer,
     })
-}
-
-/// It is a file's name in the spool.
-fn mail_id(text: &str) -> std::result::Result<String, String> {
-    let fit = is_plain_name(text).then(|| text.to_string());
-    fit.ok_or_else(|| "it must be one plain name of letters, digits and ._+:~-".into())
 }
 
 fn show(paths: &Paths, id: &str) -> Result<Exit> {

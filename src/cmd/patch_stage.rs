@@ -77,9 +77,7 @@ fn run(args: &Args) -> Result<Exit> {
             "--timeout 0s leaves the command no time; leave the option out for as long as it takes".into(),
         ));
     }
-    if !is_plain_name(&args.name) {
-        return Err(Error::Usage(format!("{:?} is no name for a stage; use letters, digits and hyphens", args.name)));
-    }
+    values::stage_name(&args.name).map_err(Error::Usage)?;
     let paths = args.place.paths()?;
     if !chain::all_there(&[paths.flag(), paths.log()]) {
         return chain::NOTHING;

@@ -8,7 +8,6 @@ use std::time::Duration;
 use super::ini::{Ini, Value};
 use super::values::{self, Window};
 use crate::error::{Error, Result};
-use crate::sys::trusted;
 
 /// A section and the keys that it is known to have.
 pub struct Section<'a> {
@@ -48,11 +47,8 @@ impl<'a> Section<'a> {
 
     /// Words that are names of stages.
     pub fn names(&self, key: &'static str) -> Result<Vec<String>> {
-        let plain = |text: &str| match values::words(text).into_iter().find(|word| !trusted::is_plain_name(word)) {
-            Some(word) => Err(format!("{word:?} is no name for a stage; use letters, digits and hyphens")),
-            None => Ok(values::words(text)),
-        };
-        Ok(self.read(key, plain)?.unwrap_or_default())
+        let all = |text: &str| values::words(text).iter().map(|word| values::stage_name(word)).collect();
+        Ok(self.read(key, all)?.unwrap_or_default())
     }
 
     pub fn path(&self, key: &'static str) -> Result<Option<PathBuf>> {

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use chrono::{NaiveTime, Timelike};
 
+use crate::sys::trusted::is_plain_name;
+
 /// `90s`, `15m`, `2h`, `40d`; a bare number is seconds.
 ///
 /// # Errors
@@ -19,6 +21,15 @@ pub fn duration(text: &str) -> Result<Duration, String> {
     scaled(text, unit)
         .map(Duration::from_secs)
         .ok_or_else(|| format!("{text:?} is no duration; write it like 90s, 15m, 2h or 40d"))
+}
+
+/// The name of a stage, which is also a word in journals.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn stage_name(text: &str) -> Result<String, String> {
+    let fit = is_plain_name(text).then(|| text.to_string());
+    fit.ok_or_else(|| format!("{text:?} is no name for a stage; use letters, digits and hyphens"))
 }
 
 /// `500K`, `100M`, `2G`; a bare number is bytes.

@@ -266,10 +266,16 @@ fn is_visible(name: &str) -> bool {
 }
 
 fn check_id(id: &str) -> Result<()> {
-    if trusted::is_plain_name(id) {
-        return Ok(());
-    }
-    Err(Error::refused(format!("mail id {id:?}"), "it must be one plain name of letters, digits and ._+:~-"))
+    id_of(id).map(drop).map_err(|why| Error::refused(format!("mail id {id:?}"), why))
+}
+
+/// The id of a mail, which is the name of its file here.
+///
+/// # Errors
+/// What it must be, if it is not.
+pub fn id_of(text: &str) -> std::result::Result<String, String> {
+    let fit = trusted::is_plain_name(text).then(|| text.to_string());
+    fit.ok_or_else(|| "it must be one plain name of letters, digits and ._+:~-".into())
 }
 
 fn file(envelope: &Envelope, message: &[u8]) -> Result<Vec<u8>> {

@@ -3,12 +3,11 @@
 use super::Finding;
 use crate::boot::init::{Kind, Trigger};
 use crate::boot::mounts;
+use crate::boot::systemd::UNIT_FOLDERS;
 use crate::config::Install;
 use crate::error::Result;
 use crate::paths::Paths;
 
-/// Where systemd looks for what the update target wants.
-const WANTS: [&str; 3] = ["/etc/systemd/system", "/usr/lib/systemd/system", "/lib/systemd/system"];
 const UNIT: &str = "patchit-offline.service";
 
 pub fn init(kind: Kind, install: Install) -> Finding {
@@ -76,11 +75,11 @@ fn sysv_script(paths: &Paths) -> std::result::Result<String, String> {
 fn systemd_unit(paths: &Paths) -> std::result::Result<String, String> {
     let masked =
         |folder: &str| std::fs::read_link(paths.at(folder).join(UNIT)).is_ok_and(|to| to.ends_with("dev/null"));
-    if masked(WANTS[0]) {
+    if masked(UNIT_FOLDERS[0]) {
         return Err(format!("{UNIT} is masked"));
     }
-    let wanted = WANTS.iter().map(|folder| format!("{folder}/system-update.target.wants/{UNIT}"));
-    let has_unit = WANTS.iter().any(|folder| paths.at(folder).join(UNIT).is_file());
+    let wanted = UNIT_FOLDERS.iter().map(|folder| format!("{folder}/system-update.target.wants/{UNIT}"));
+    let has_unit = UNIT_FOLDERS.iter().any(|folder| paths.at(folder).join(UNIT).is_file());
     wanted
         .into_iter()
         .find(|link| has_unit && paths.at(link).symlink_metadata().is_ok())
