@@ -23,11 +23,11 @@ pub fn all_there(names: &[PathBuf]) -> bool {
     names.iter().all(|name| name.symlink_metadata().is_ok())
 }
 
-/// Whether the arguments are just these: the way cron calls a tool. A tick with nothing to do is asked for before anything
-/// else, for parsing arguments costs as much as all the rest of it, and a fleet does it all day.
-pub fn called_as(words: &[&str]) -> bool {
-    let mut arguments = std::env::args_os().skip(1);
-    words.iter().all(|word| arguments.next().is_some_and(|a| a == *word)) && arguments.next().is_none()
+/// Whether the arguments are just one of these lists: the ways cron and init call a tool. A tick with nothing to do is asked for
+/// before anything else, for parsing arguments costs as much as all the rest of it, and a fleet does it all day.
+pub fn called_as(ways: &[&[&str]]) -> bool {
+    let arguments: Vec<_> = std::env::args_os().skip(1).collect();
+    ways.iter().any(|words| arguments == *words)
 }
 
 /// How long a tick waits for the one that cron started in the same second: two lines of one crontab must not keep each other from

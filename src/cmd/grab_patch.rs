@@ -57,7 +57,7 @@ struct Args {
 /// Entry point of `grab-patch`.
 #[must_use]
 pub fn main() -> ExitCode {
-    if chain::called_as(&[]) && !chain::all_there(&[Paths::system().flag()]) {
+    if chain::called_as(&[&[]]) && !chain::all_there(&[Paths::system().flag()]) {
         return ExitCode::SUCCESS;
     }
     exit::main("grab-patch", run)

@@ -86,7 +86,7 @@ struct Send {
 /// Entry point of the tool.
 #[must_use]
 pub fn main() -> ExitCode {
-    if chain::called_as(&["deliver"]) && Spool::is_empty(&Paths::system()) {
+    if chain::called_as(&[&["deliver"]]) && Spool::is_empty(&Paths::system()) {
         return ExitCode::SUCCESS;
     }
     exit::main("patch-mail", Args::run)

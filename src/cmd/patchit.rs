@@ -70,8 +70,7 @@ enum Where {
 /// Entry point of `patchit`.
 #[must_use]
 pub fn main() -> ExitCode {
-    let plain = [&[][..], &["--finish"], &["--finish", "--wait"]];
-    if plain.iter().any(|words| chain::called_as(words)) && is_idle(&Paths::system()) {
+    if chain::called_as(&[&[], &["--finish"], &["--finish", "--wait"]]) && is_idle(&Paths::system()) {
         return ExitCode::SUCCESS;
     }
     exit::main("patchit", run)
