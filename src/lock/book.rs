@@ -1,30 +1,92 @@
 //! The state machine: requests and the time go in; answers, events and notices come out.
+//!
+//! Pure: no file, no clock, no network, no chance. A request and the time go in, an [`answer::Outcome`] comes out. **Its events
+//! are on disk, all or none, before its answer or any of its notices goes out**; if they cannot be written, [`Book::go_back`]
+//! makes them not have happened. A book is begun again from the grants and the highest number that a store holds; the events in
+//! order are the history.
+//!
+//! ```text
+//!                                   a grant: durable, no clock touches it
+//!
+//!                      down until T     ┌───┐  overdue (told once)
+//!                                       │   ▼
+//!   acquire, poll ───────────────────▶ GRANTED ──── release (owner + number) ───────────────▶ ended
+//!     all free, nobody ahead            ▲ ▲  │ └─── legacy release (owner; legacy grants) ──▶ ended
+//!                                       │ │  └───── force release (name + reason;
+//!                     asks again        │ │           while down: said twice) ──────────────▶ ended
+//!                  ┌────────────────────┘ │
+//!                  │                      │ polls while the slot is left free
+//!                  │                      │
+//!                  │                      │     a waiter: in memory, gone at a restart of the service
+//!                  │                      │
+//!               OFFERED ◀── its turn ── WAITING ◀───── acquire --wait, poll: something is held
+//!                  │                     │  ▲
+//!       30 s over  │     connection gone │  │ asks again: same place
+//!                  ▼     no poll in time ▼  │
+//!               forgotten ◀── too long ─ AWAY   passed over
+//! ```
+//!
+//! The rules, each with a test of its name:
+//!
+//! * **Order.** One order of arrival for all locks; a queue is that order seen from one lock. The same client that asks again
+//!   for the same locks keeps its place, on its newest connection. After a restart of the service the order is that in which
+//!   the clients ask again; grants are not touched by it.
+//! * **Offer.** A slot that is free is offered to the first that is present; asking again is accepting. An offer stands for 30 s,
+//!   no matter which connections come and go, and then the waiter has lost its place. A waiter that is away keeps its place
+//!   for 60 s and is passed over. So nothing is ever granted but in answer to a request.
+//! * **Clients that poll** are present for one interval after each poll: so long a free slot is left for them, then it goes on to
+//!   the next. Their place is kept while they poll, and forgotten three intervals after the last one.
+//! * **Several locks** are granted together or not at all. Others pass a waiter that lacks one of them; but when it is the
+//!   next for each lock that it lacks, its free ones are kept for it: for 1 minute, for 2 after it was passed once, then 4, 8,
+//!   at most an hour, and not at all while those who hold what it lacks have held it for over an hour. So it holds up nobody
+//!   for ever, and is served in the end if nobody keeps a lock for longer than an hour.
+//! * **Deadlock.** Who holds a lock and would wait for ever for another one, because those that hold it wait for the first,
+//!   is refused at once.
+//! * **One name, one host.** An owner that holds or waits is answered again if it is the same host, and refused if not.
+//! * **No present waiter starves**: each one ahead of it takes its slot or is passed over, after 30 s (offered; it is out then),
+//!   one interval (polling) or its patience (several locks). One that was passed over comes back in front at most once
+//!   between two grants.
+
+pub mod acquire;
+pub mod answer;
+mod deadlock;
+pub mod ledger;
+pub mod queue;
+pub mod release;
+pub mod terms;
+pub mod time;
+mod turn;
+pub mod why;
+
+#[cfg(test)]
+mod random_tests;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
-use super::answer::{Notice, Outcome, Refusal};
-use super::deadlock;
 use super::grant::{Event, Holder, Stored};
-use super::ledger::Ledger;
 use super::name::{HostId, LockName, LockSet, Owner};
-use super::queue::{ConnectionId, Link, OFFER, Offer, Queue, Seq, Waiter};
-use super::terms::{Rules, Terms};
-use super::time::Now;
-use super::turn::{self, Turn};
 use crate::error::Result;
+use answer::{Notice, Outcome, Refusal};
+use ledger::Ledger;
+use queue::{ConnectionId, Link, OFFER, Offer, Queue, Seq, Waiter};
+use terms::{Rules, Terms};
+use time::Now;
+use turn::Turn;
 
 /// All locks of a service: what is held, and who waits.
 #[derive(Debug, Clone, Default)]
 pub struct Book {
-    pub(super) rules: Rules,
-    pub(super) ledger: Ledger,
-    pub(super) queue: Queue,
-    pub(super) up: Duration,
+    rules: Rules,
+    ledger: Ledger,
+    queue: Queue,
+    up: Duration,
 }
 
 /// What has come of a request so far.
 #[derive(Debug, Default)]
-pub(super) struct Output {
+struct Output {
     pub events: Vec<Event>,
     pub notices: Vec<Notice>,
 }
@@ -70,7 +132,7 @@ impl Book {
     }
 
     /// A connection is closed, or its request is answered without a grant or an offer. The waiter keeps its place for
-    /// [`super::queue::AWAY`]; an offer that went out on it stands, and may be accepted on another one. An older connection
+    /// [`queue::AWAY`]; an offer that went out on it stands, and may be accepted on another one. An older connection
     /// than the waiter's newest says nothing.
     pub fn hang_up(&mut self, connection: ConnectionId, now: Now) -> Outcome<()> {
         self.step(now, |book, _| {
@@ -102,7 +164,7 @@ impl Book {
     }
 
     /// Frames every request: first what time alone did, then the request, then whose turn it is after it.
-    pub(super) fn step<T>(&mut self, now: Now, request: impl FnOnce(&mut Self, &mut Output) -> T) -> Outcome<T> {
+    fn step<T>(&mut self, now: Now, request: impl FnOnce(&mut Self, &mut Output) -> T) -> Outcome<T> {
         let mut out = Output::default();
         self.up = self.up.max(now.up);
         self.expire(&mut out);
@@ -111,13 +173,13 @@ impl Book {
         Outcome { answer, events: out.events, notices: out.notices }
     }
 
-    pub(super) fn record(&mut self, event: Event, out: &mut Output) {
+    fn record(&mut self, event: Event, out: &mut Output) {
         self.ledger.apply(&event);
         out.events.push(event);
     }
 
     /// What a grant means for other waits of its owner: one may have nothing left to wait for, one may have become a deadlock.
-    pub(super) fn look_after(&mut self, owner: &Owner, out: &mut Output) {
+    fn look_after(&mut self, owner: &Owner, out: &mut Output) {
         let waits: Vec<Seq> = self.queue.of_owner(owner).map(|(seq, _)| seq).collect();
         for seq in waits.into_iter().rev() {
             let lacks = |w: &Waiter| self.ledger.missing(&w.owner, &w.holder, &w.locks).next().is_some();
@@ -180,21 +242,21 @@ impl Book {
     }
 
     /// Takes a waiter out, and tells the connection on which it waited.
-    pub(super) fn replace(&mut self, seq: Seq, out: &mut Output) {
+    fn replace(&mut self, seq: Seq, out: &mut Output) {
         if let Some(connection) = self.connection(seq) {
             out.notices.push(Notice::Replaced { connection });
         }
         self.queue.remove(seq);
     }
 
-    pub(super) fn connection(&self, seq: Seq) -> Option<ConnectionId> {
+    fn connection(&self, seq: Seq) -> Option<ConnectionId> {
         match self.queue.get(seq)?.link {
             Link::Open(connection) => Some(connection),
             _ => None,
         }
     }
 
-    pub(super) fn is_stuck(&self, owner: &Owner) -> bool {
+    fn is_stuck(&self, owner: &Owner) -> bool {
         self.ledger.is_holding(owner) && deadlock::is_stuck(owner, &self.ledger, &self.queue, &self.rules)
     }
 }

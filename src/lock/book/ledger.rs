@@ -4,9 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use super::grant::{Change, Event, Grant, Holder, Number, Stored};
-use super::name::{LockName, LockSet, Owner};
 use crate::error::{Error, Result};
+use crate::lock::grant::{Change, Event, Grant, Holder, Number, Stored};
+use crate::lock::name::{LockName, LockSet, Owner};
 
 /// Numbers beyond this are no numbers of ours: a store keeps them as signed 64 bits, and there must be room to go on.
 const HIGHEST: u64 = i64::MAX as u64 / 2;

@@ -9,12 +9,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::grant::Grant;
 use super::ledger::Ledger;
-use super::name::LockName;
 use super::queue::{KEEP_LIMIT, Link, Queue, Seq, Waiter};
 use super::terms::Rules;
 use super::time::Now;
+use crate::lock::grant::Grant;
+use crate::lock::name::LockName;
 
 /// What is due to one waiter.
 #[derive(Debug, Clone, PartialEq, Eq)]

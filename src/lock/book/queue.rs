@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::grant::Holder;
-use super::name::{LockName, LockSet, Owner};
+use crate::lock::grant::Holder;
+use crate::lock::name::{LockName, LockSet, Owner};
 
 /// How long an offer stands.
 pub const OFFER: Duration = Duration::from_secs(30);

@@ -5,15 +5,15 @@ use std::time::Duration;
 
 use chrono::TimeDelta;
 
+use super::Book;
 use super::acquire::{Ask, Poll, Wait};
 use super::answer::{Acquired, Noted, Notice, Outcome, Refusal, Released};
-use super::book::Book;
-use super::grant::{Change, Event, Number, Protocol, Stored};
-use super::name::{HostId, LockName, LockSet, Note, Owner};
 use super::queue::ConnectionId;
 use super::release::{Force, WhileDown};
 use super::terms::{Rules, Terms};
 use super::time::Now;
+use crate::lock::grant::{Change, Event, Number, Protocol, Stored};
+use crate::lock::name::{HostId, LockName, LockSet, Note, Owner};
 use crate::sys::clock;
 
 const DLM_INTERVAL: u64 = 120;

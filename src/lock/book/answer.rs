@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::grant::{Event, Grant, Holder, Number};
-use super::name::{LockName, Owner, quoted};
 use super::queue::ConnectionId;
+use crate::lock::grant::{Event, Grant, Holder, Number};
+use crate::lock::name::{LockName, Owner, quoted};
 use crate::sys::clock::{Moment, stamp};
 
 /// What a request led to. `events` are to be on disk, all or none and in their order, before `answer` or any of `notices` goes

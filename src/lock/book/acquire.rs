@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use super::answer::{Acquired, Notice, Outcome, Refusal};
-use super::book::{Book, Output};
-use super::grant::{Change, Event, Grant, Holder, Protocol};
-use super::name::{HostId, LockName, LockSet, Note, Owner};
 use super::queue::{ConnectionId, Link, POLL_LEAST, POLL_LIMIT, Seq, Waiter};
 use super::time::Now;
 use super::turn::{self, Turn};
+use super::{Book, Output};
+use crate::lock::grant::{Change, Event, Grant, Holder, Protocol};
+use crate::lock::name::{HostId, LockName, LockSet, Note, Owner};
 
 /// A request for locks, all or none.
 #[derive(Debug, Clone)]

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 
 use super::ledger::Ledger;
-use super::name::Owner;
 use super::queue::{Queue, Waiter};
 use super::terms::Rules;
+use crate::lock::name::Owner;
 
 /// Whether an owner waits for what nobody can give back any more, because each who could waits as well.
 ///

@@ -1,11 +1,11 @@
 //! How a grant ends, and what a holder or a person says of one while it lasts.
 
 use super::answer::{Noted, Outcome, Refusal, Released};
-use super::book::{Book, Output};
-use super::grant::{Change, Event, Grant, Holder, Number};
-use super::name::{LockName, Note, Owner};
 use super::queue::{Seq, Waiter};
 use super::time::Now;
+use super::{Book, Output};
+use crate::lock::grant::{Change, Event, Grant, Holder, Number};
+use crate::lock::name::{LockName, Note, Owner};
 use crate::sys::clock::Moment;
 
 /// Whether a grant is taken from a holder that is down because it said so.

@@ -10,16 +10,16 @@ use std::time::Duration;
 use chrono::TimeDelta;
 use proptest::prelude::*;
 
+use super::Book;
 use super::acquire::{Ask, Poll, Wait};
 use super::answer::{Acquired, Notice, Outcome, Refusal, Released};
-use super::book::Book;
-use super::grant::{Event, Grant, Holder, Number, Protocol};
 use super::ledger::Ledger;
-use super::name::{HostId, LockName, LockSet, Note, Owner};
 use super::queue::{ConnectionId, KEEP_LIMIT, MISSED_POLLS, OFFER};
 use super::release::{Force, WhileDown};
 use super::terms::{Rules, Terms};
 use super::time::Now;
+use crate::lock::grant::{Event, Grant, Holder, Number, Protocol};
+use crate::lock::name::{HostId, LockName, LockSet, Note, Owner};
 use crate::sys::clock::{self, Moment};
 
 const SLOTS: [usize; 3] = [1, 1, 2];
@@ -151,7 +151,7 @@ fn rules() -> Rules {
 impl World {
     fn new() -> Self {
         Self {
-            book: Book::restore(super::grant::Stored::default(), rules()).unwrap(),
+            book: Book::restore(crate::lock::grant::Stored::default(), rules()).unwrap(),
             up: Duration::ZERO,
             connections: 0,
             highest: Number(0),

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
+use super::Book;
 use super::answer::force_command;
-use super::book::Book;
-use super::grant::Grant;
-use super::name::{LockName, Owner};
 use super::time::Now;
+use crate::lock::grant::Grant;
+use crate::lock::name::{LockName, Owner};
 use crate::sys::clock::stamp;
 
 /// One who holds the lock.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::name::LockName;
+use crate::lock::name::LockName;
 
 /// The terms of one lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
