@@ -1,0 +1,162 @@
+//! The other side of the wire: one trait for every lock service that a site may have.
+//!
+//! A backend says what it [`Promises`]; asking it for what it cannot do is a configuration error, found by [`Promises::meet`] when
+//! the configuration is read, not at 2 a.m. What all of them promise: a grant is held over reboots until it is released, a service
+//! that cannot be reached is [`Error::Unreachable`] and never "go on", and nothing is released that is not this owner's.
+//!
+//! Each call is one exchange with the service, with an end of its own; who wants to wait calls again.
+
+pub mod held;
+
+use std::fmt;
+use std::time::Duration;
+
+use super::name::{HostId, LockName, LockSet, Note, Owner};
+use super::wire;
+use crate::error::Result;
+use crate::sys::clock::Moment;
+pub use held::{Held, Kind};
+
+/// Who asks, for what.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// By which name.
+    pub owner: Owner,
+    /// Which host that is.
+    pub host_id: HostId,
+    /// In which of its boots.
+    pub boot: Note,
+    /// For which locks, all or none.
+    pub locks: LockSet,
+    /// What for: of a patch run, its id.
+    pub reason: Option<Note>,
+}
+
+/// What has become of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Answer {
+    /// All of them are held.
+    Granted(Vec<Held>),
+    /// Not now.
+    NotYet(NotYet),
+}
+
+/// Why it is not granted now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotYet {
+    /// A sentence for people: who holds it, who is ahead.
+    pub why: String,
+    /// When to ask again. A service that pushes has waited by itself: at once.
+    pub again: Again,
+}
+
+/// When to ask again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Again {
+    /// At once: the service has kept the request open as long as it could, and knows our place in its queue.
+    AtOnce,
+    /// After a pause that grows, with full jitter: it knows no queue.
+    Later,
+}
+
+/// What became of a grant that was to be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Released {
+    /// It is free.
+    Ended,
+    /// It was not there any more: released before, or taken away by somebody.
+    Absent,
+}
+
+/// What a backend can do besides taking, showing and releasing one lock.
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promises {
+    /// Waiting is a queue in order of arrival, and the service says when it is our turn.
+    pub queue: bool,
+    /// Several locks in one request, all or none.
+    pub several: bool,
+    /// The numbers of its grants grow and are never used twice; else they are counted on this host.
+    pub numbers: bool,
+    /// It keeps a history.
+    pub history: bool,
+    /// An administrator can end somebody's grant, with name and reason.
+    pub force: bool,
+    /// It is told until when the holder will be down.
+    pub down_until: bool,
+    /// It can be asked which locks there are.
+    pub list: bool,
+}
+
+/// A lock service.
+pub trait Backend: fmt::Debug {
+    /// Which kind.
+    fn kind(&self) -> Kind;
+
+    /// What it can do.
+    fn promises(&self) -> Promises;
+
+    /// Asks for locks. What this owner holds already is granted again, with the number of then. A service that can keeps the
+    /// request open for `wait`; [`Duration::ZERO`] asks and takes no place in a queue.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unreachable`]; [`crate::error::Error::Refused`] if it will never be granted like this, with the
+    /// remedy; [`crate::error::Error::Usage`] for what the credential may not do.
+    fn acquire(&self, claim: &Claim, wait: Duration) -> Result<Answer>;
+
+    /// Waits no longer; whoever is next must not wait for us.
+    ///
+    /// # Errors
+    /// [`crate::error::Error::Unreachable`].
+    fn withdraw(&self, claim: &Claim) -> Result<()>;
+
+    /// Gives a grant back, if it is still this owner's; never another one.
+    ///
+    /// # Errors
+    /// As [`Backend::acquire`].
+    fn release(&self, held: &Held) -> Result<Released>;
+
+    /// The grant that this claim's owner has of a lock now, taken for the same reason where the service keeps reasons: what a
+    /// tool that was killed between the answer and its record must find again.
+    ///
+    /// # Errors
+    /// As [`Backend::acquire`].
+    fn held(&self, claim: &Claim, lock: &LockName) -> Result<Option<Held>>;
+
+    /// Says until when the holder will be down, or that it is back; whether the grant still stands. A backend that cannot be told
+    /// looks only.
+    ///
+    /// # Errors
+    /// As [`Backend::acquire`].
+    fn down_until(&self, held: &Held, until: Option<Moment>) -> Result<bool>;
+
+    /// Where a lock stands.
+    ///
+    /// # Errors
+    /// As [`Backend::acquire`].
+    fn look(&self, lock: &LockName) -> Result<wire::Lock>;
+
+    /// All locks that this credential may see.
+    ///
+    /// # Errors
+    /// As [`Backend::acquire`]; [`crate::error::Error::Usage`] if the service has no such list.
+    fn list(&self) -> Result<Vec<wire::Lock>>;
+
+    /// Why the owner does not have the lock, in one sentence.
+    ///
+    /// # Errors
+    /// As [`Backend::acquire`].
+    fn why(&self, lock: &LockName, owner: &Owner) -> Result<String>;
+
+    /// The last events of a lock, or of all, the newest first.
+    ///
+    /// # Errors
+    /// As [`Backend::list`].
+    fn history(&self, lock: Option<&LockName>, limit: u32) -> Result<Vec<wire::Event>>;
+
+    /// Ends somebody's grant.
+    ///
+    /// # Errors
+    /// As [`Backend::list`]; [`crate::error::Error::Refused`] if the holder is down as it said and that was not overruled.
+    fn force_release(&self, order: &wire::Force) -> Result<Released>;
+}

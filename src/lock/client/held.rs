@@ -1,0 +1,172 @@
+//! A grant as this host remembers it: in the journal of a run and in `patchdone`, one line each.
+
+use std::fmt::{self, Write as _};
+use std::str::FromStr;
+
+use crate::lock::grant::Number;
+use crate::lock::name::{LockName, Owner};
+
+/// The kinds of lock services, by the names that the configuration and the journal have for them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `patch-lockd(8)`.
+    Lockd,
+    /// etcd v3, by its JSON gateway.
+    Etcd,
+    /// dlmengine, v1 or v2.
+    Dlm,
+    /// The Foreman DLM plugin.
+    Foreman,
+    /// `FleetLock` v1.
+    FleetLock,
+    /// A directory that the hosts share.
+    Dir,
+}
+
+/// All kinds.
+pub const KINDS: [Kind; 6] = [Kind::Lockd, Kind::Etcd, Kind::Dlm, Kind::Foreman, Kind::FleetLock, Kind::Dir];
+
+/// A lock that is held, with all that its release asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// At which kind of service.
+    pub kind: Kind,
+    /// By which name.
+    pub owner: Owner,
+    /// The number of the grant.
+    pub number: Number,
+    /// Who counted: a number of this host's own says nothing to others.
+    pub counted: Counted,
+    /// Which lock.
+    pub lock: LockName,
+}
+
+/// Who gave a grant its number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Counted {
+    /// The service, for all hosts.
+    ByService,
+    /// This host, because the service has no numbers.
+    Here,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Lockd => "lockd",
+            Self::Etcd => "etcd",
+            Self::Dlm => "dlm",
+            Self::Foreman => "foreman",
+            Self::FleetLock => "fleetlock",
+            Self::Dir => "dir",
+        })
+    }
+}
+
+impl FromStr for Kind {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let known = || KINDS.map(|kind| kind.to_string()).join(", ");
+        KINDS
+            .into_iter()
+            .find(|kind| kind.to_string() == text)
+            .ok_or_else(|| format!("{text:?} is no kind of lock service; there are {}", known()))
+    }
+}
+
+/// `lockd web 7 web01.example.com`; a number that was counted here is `7-local`. Blanks in names are written `%20`.
+impl fmt::Display for Held {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let local = match self.counted {
+            Counted::ByService => "",
+            Counted::Here => LOCAL,
+        };
+        let (lock, owner) = (escape(self.lock.as_str()), escape(self.owner.as_str()));
+        write!(f, "{} {lock} {}{local} {owner}", self.kind, self.number)
+    }
+}
+
+const LOCAL: &str = "-local";
+
+impl FromStr for Held {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} is no grant; one reads KIND LOCK NUMBER OWNER");
+        let words: Vec<&str> = text.split(' ').collect();
+        let [kind, lock, number, owner] = words[..] else { return Err(wrong()) };
+        let (number, counted) = match number.strip_suffix(LOCAL) {
+            Some(number) => (number, Counted::Here),
+            None => (number, Counted::ByService),
+        };
+        let name = |text| unescape(text).ok_or_else(wrong);
+        Ok(Self {
+            kind: kind.parse()?,
+            owner: Owner::new(&name(owner)?).map_err(|why| why.to_string())?,
+            number: Number(number.parse().map_err(|_| wrong())?),
+            counted,
+            lock: LockName::new(&name(lock)?).map_err(|why| why.to_string())?,
+        })
+    }
+}
+
+/// Names may hold any printable character; here a blank, or what is written like one, ends a word.
+fn escape(name: &str) -> String {
+    let mut word = String::with_capacity(name.len());
+    for c in name.chars() {
+        if c.is_whitespace() || c == '%' {
+            for byte in c.encode_utf8(&mut [0; 4]).bytes() {
+                let _ = write!(word, "%{byte:02X}"); // into memory: cannot fail
+            }
+        } else {
+            word.push(c);
+        }
+    }
+    word
+}
+
+fn unescape(word: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(word.len());
+    let mut rest = word.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == b'%' {
+            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &after[2..];
+        } else {
+            bytes.push(byte);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn held(lock: &str, owner: &str, counted: Counted) -> Held {
+        let (owner, lock) = (Owner::new(owner).unwrap(), LockName::new(lock).unwrap());
+        Held { kind: Kind::Dlm, owner, number: Number(7), counted, lock }
+    }
+
+    #[test]
+    fn a_grant_reads_as_it_was_written() {
+        for (lock, owner) in [("web", "web01.example.org"), ("the web 100%", "ho st"), ("wéb\u{a0}1", "ä")] {
+            for counted in [Counted::ByService, Counted::Here] {
+                let grant = held(lock, owner, counted);
+                assert_eq!(grant.to_string().parse::<Held>(), Ok(grant));
+            }
+        }
+    }
+
+    #[test]
+    fn a_grant_is_four_words() {
+        assert_eq!(held("web", "web01", Counted::Here).to_string(), "dlm web 7-local web01");
+        for wrong in ["", "dlm web 7", "dlm web x web01", "dlm web 7 web01 more", "what web 7 web01", "dlm %2 7 web01"]
+        {
+            assert!(wrong.parse::<Held>().is_err(), "{wrong}");
+        }
+    }
+}
