@@ -72,6 +72,7 @@ fn the_table_answers_what_the_model_answers_in_every_state_it_reaches() {
                 "steps_expire" => table::steps_expire(s),
                 "steps_late" => table::steps_late(s),
                 "steps_finish" => table::steps_finish(s),
+                "steps_unreleased" => table::steps_unreleased(s),
                 "steps_boot" => table::steps_boot(s),
                 other => panic!("the model has a function {other} that the table lacks"),
             };
@@ -99,6 +100,7 @@ fn each_safeguard_taken_away_breaks_a_promise() {
 
 #[test]
 fn every_letter_has_the_models_name() {
-    let names = [Letter::Patched, Letter::Failed, Letter::Interrupted, Letter::CalledOff].map(|l| l.to_string());
-    assert_eq!(names, ["patched", "failed", "interrupted", "called-off"]);
+    let letters = [Letter::Patched, Letter::Failed, Letter::Interrupted, Letter::CalledOff, Letter::NotReleased];
+    let names = letters.map(|letter| letter.to_string());
+    assert_eq!(names, ["patched", "failed", "interrupted", "called-off", "not-released"]);
 }

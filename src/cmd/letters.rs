@@ -8,6 +8,8 @@ use crate::flag::run::Run;
 use crate::flag::state::State;
 use crate::flag::table::Letter;
 use crate::hook::{self, Failing};
+use crate::lock::client::Held;
+use crate::lock::name::quoted;
 use crate::mail;
 use crate::mail::report::{Change, Kind, Report};
 use crate::sys::clock::Moment;
@@ -48,6 +50,7 @@ fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) 
             run.fact("repaired").unwrap_or("no")
         )),
         Letter::CalledOff => Some("patchflag was removed".into()),
+        Letter::NotReleased => fact("unreleased"),
         _ => None,
     });
     Report {
@@ -64,7 +67,7 @@ fn report(site: &Site, run: &Run, letter: Letter, journal: String, now: Moment) 
         kept: lines(fact("kept")),
         journal: journal.into_bytes(),
         // Of what went well nobody reads the output at night; the journal has it.
-        tail: if letter == Letter::Patched { Vec::new() } else { lines(fact("tail")) },
+        tail: if matches!(letter, Letter::Patched | Letter::NotReleased) { Vec::new() } else { lines(fact("tail")) },
         ..Report::new(kind(run, letter), &site.host_name())
     }
 }
@@ -73,6 +76,8 @@ fn kind(run: &Run, letter: Letter) -> Kind {
     match letter {
         Letter::Patched => Kind::Patched,
         Letter::Interrupted => Kind::Interrupted,
+        Letter::NotReleased if run.verdict.is_some() => Kind::PatchedLockHeld,
+        Letter::NotReleased => Kind::EndedLockHeld,
         Letter::CalledOff if run.was(State::Expiring) => Kind::Expired,
         Letter::CalledOff => Kind::CalledOff,
         Letter::Failed if run.was(State::Installed) => Kind::NotConfirmed,
@@ -96,6 +101,7 @@ fn during(run: &Run) -> &'static str {
 fn reboots(run: &Run, letter: Letter) -> usize {
     match letter {
         Letter::CalledOff => 0,
+        Letter::NotReleased if run.verdict.is_none() => 0,
         _ => usize::from(run.was(State::Starting) && run.was(State::Ordered)) + usize::from(run.was(State::Installed)),
     }
 }
@@ -116,15 +122,28 @@ fn times(site: &Site, run: &Run, letter: Letter, now: Moment) -> Vec<(String, Mo
     {
         times.push(("back up".into(), back));
     }
-    let end = if letter == Letter::Patched { "confirmed" } else { "ended" };
+    let end = if matches!(kind(run, letter), Kind::Patched | Kind::PatchedLockHeld) { "confirmed" } else { "ended" };
     times.push((end.into(), now));
     times
 }
 
 /// What a person should do now, most urgent first.
 fn next_steps(run: &Run, letter: Letter) -> Vec<String> {
+    let mut steps = advice(run, letter);
+    if matches!(letter, Letter::Failed | Letter::Interrupted) {
+        steps.extend(run.grants.iter().filter_map(|grant| grant.parse::<Held>().ok()).map(|held| {
+            let lock = quoted(held.lock.as_str());
+            format!(
+                "when this host is as it should be: patch-lock release {lock}; it is held so that no other host follows"
+            )
+        }));
+    }
+    steps
+}
+
+fn advice(run: &Run, letter: Letter) -> Vec<String> {
     match letter {
-        Letter::Patched => Vec::new(),
+        Letter::Patched | Letter::NotReleased => Vec::new(),
         Letter::CalledOff => vec!["touch /etc/patchflag to order it again".into()],
         Letter::Interrupted => vec![
             "log in and look whether the host works".into(),

@@ -132,6 +132,12 @@ impl Record {
         self.whole.then(|| self.get("verdict").and_then(Verdict::from_word))?
     }
 
+    /// The grant that it says is held (`grant`), given back (`released`) or gone (`lost`); only of a whole record, for half a name
+    /// is another lock's.
+    pub fn grant(&self, key: &str) -> Option<&str> {
+        self.get(key).filter(|_| self.whole)
+    }
+
     /// The stage that it says is done. `patch-stage` never writes without a sum: such a record is torn, and `db` could have been
     /// the beginning of `db-dump`.
     pub fn stage_done(&self) -> Option<&str> {

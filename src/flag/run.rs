@@ -24,8 +24,11 @@ pub struct Run {
     pub history: Vec<(State, Moment)>,
     /// The last verdict, in a dated log.
     pub verdict: Option<Verdict>,
+    verdict_at: Option<Moment>,
     /// Stages that are done.
     pub stages: BTreeSet<String>,
+    /// The grants that the run holds, as `grant=` spelt them: those that no `released=` and no `lost=` took back.
+    pub grants: Vec<String>,
     /// How many times in a row a service could not be reached.
     pub unreachable: u32,
     strange: Option<String>,
@@ -45,7 +48,9 @@ impl Run {
             state: None,
             history: Vec::new(),
             verdict: None,
+            verdict_at: None,
             stages: BTreeSet::new(),
+            grants: Vec::new(),
             unreachable: 0,
             strange: None,
             facts: BTreeMap::new(),
@@ -80,13 +85,25 @@ impl Run {
             }
         }
         self.strange = self.strange.take().or_else(|| record.strange_state().map(str::to_string));
-        self.verdict = record.verdict().or(self.verdict);
+        if let Some(verdict) = record.verdict() {
+            self.verdict = Some(verdict);
+            self.verdict_at = record.time();
+        }
         if let Some(stage) = record.stage_done() {
             self.stages.insert(stage.to_string());
         }
+        self.add_grant(record);
         self.unreachable = if record.get("unreachable").is_some() { self.unreachable + 1 } else { 0 };
         for (key, value) in record.pairs() {
             self.facts.insert(key.to_string(), value.to_string());
+        }
+    }
+
+    fn add_grant(&mut self, record: &Record) {
+        let gone = ["released", "lost"].map(|key| record.grant(key));
+        self.grants.retain(|grant| !gone.contains(&Some(grant)));
+        if let Some(grant) = record.grant("grant").filter(|grant| !self.grants.iter().any(|known| known == grant)) {
+            self.grants.push(grant.to_string());
         }
     }
 
@@ -105,6 +122,11 @@ impl Run {
             (None, Some(state)) => Ok(state),
             (None, None) => Err("no record in it has a state; move it away if patchflag did not write it".into()),
         }
+    }
+
+    /// When the run came to what it ends with: the verdict, or that nothing is done.
+    pub fn decided(&self) -> Option<Moment> {
+        self.verdict_at.or_else(|| self.entered(State::Ending))
     }
 
     /// When the run last entered a state.
@@ -202,6 +224,25 @@ mod tests {
         assert_eq!(next(&[Draft::state(State::Installing)]), Some(1));
         assert_eq!(next(&[begun("1")]), Some(2));
         assert_eq!(next(&[begun("1"), begun("2")]), None);
+    }
+
+    #[test]
+    fn a_grant_is_held_until_a_record_gives_it_back_or_says_that_it_is_lost() {
+        let one = |key: &str, grant: &str| Draft::default().field(key, grant);
+        let grants = |drafts: &[Draft]| Run::read(&journal(drafts)).unwrap().grants;
+        let (web, db) = ("lockd web 7 web01", "lockd db 8 web01");
+        assert_eq!(grants(&[one("grant", web), one("grant", db), one("grant", web)]), [web, db]);
+        assert_eq!(grants(&[one("grant", web), one("grant", db), one("released", web)]), [db]);
+        assert_eq!(grants(&[one("grant", web), one("lost", web)]), [""; 0]);
+        assert_eq!(grants(&[one("grant", web), one("released", "lockd web 6 web01")]), [web]);
+    }
+
+    #[test]
+    fn half_a_grant_is_none() {
+        let text = journal(&[Draft::state(State::Staged), Draft::default().field("grant", "lockd web 71 web01")]);
+        for end in text.len() - 60..text.len() - 1 {
+            assert!(Run::read(&text[..end]).unwrap().grants.is_empty(), "{}", &text[..end]);
+        }
     }
 
     #[test]

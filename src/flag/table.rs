@@ -44,6 +44,8 @@ pub enum Letter {
     Interrupted,
     /// Nothing was changed.
     CalledOff,
+    /// The run is over but for the release of its lock, and the lock service is away.
+    NotReleased,
 }
 
 /// One step, on disk before the next begins. Each may be taken again without harm.
@@ -172,6 +174,12 @@ pub fn steps_finish(s: Seen) -> Option<Vec<Step>> {
     (!steps.is_empty()).then_some(steps)
 }
 
+/// A quarter of an hour at the release, and the lock service is still away: people are told, and the release is tried on.
+pub fn steps_unreleased(s: Seen) -> Option<Vec<Step>> {
+    let due = steps_finish(s)?.into_iter().find(|step| *step != Step::Undo);
+    (due == Some(Step::Unlock)).then(|| vec![Step::Mail(Letter::NotReleased)])
+}
+
 /// `patchit` started by init. In a maintenance boot the last step is always to leave it.
 pub fn steps_boot(s: Seen) -> Option<Vec<Step>> {
     if !s.maintenance {
@@ -221,6 +229,7 @@ impl fmt::Display for Letter {
             Self::Failed => "failed",
             Self::Interrupted => "interrupted",
             Self::CalledOff => "called-off",
+            Self::NotReleased => "not-released",
         })
     }
 }

@@ -153,7 +153,7 @@ fn refusal(what: &str, text: &str, why: &str) -> Error {
 }
 
 /// A word that a shell takes as it is, for commands that are shown to be pasted.
-pub(super) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.,:@%+".contains(c);
     if text.chars().all(is_plain) && !text.starts_with('-') {
         return text.to_string();

@@ -25,6 +25,8 @@ pub enum Kind {
     CalledOff,
     /// `not_after` has passed before the first change.
     Expired,
+    /// Ended before the first change, by hand or by its time; the lock service does not answer.
+    EndedLockHeld,
     /// A service could not be reached three times in a row. The run goes on.
     Unreachable,
     /// Wrong configuration or an unfit flag. Nothing has begun.
@@ -125,6 +127,7 @@ impl Report {
             Kind::NotConfirmed => format!("patched but NOT CONFIRMED{}", self.because()),
             Kind::CalledOff => "called off: nothing was changed".into(),
             Kind::Expired => "EXPIRED: nothing was changed".into(),
+            Kind::EndedLockHeld => "ended, lock NOT released: nothing was changed".into(),
             Kind::Unreachable => format!("waits{}", self.because()),
             Kind::Configuration => format!("CANNOT GO ON{}", self.because()),
         };
@@ -182,6 +185,10 @@ impl Report {
             }
             Kind::CalledOff => format!("The run on {host} was called off by hand before the first change."),
             Kind::Expired => format!("The run on {host} has expired before the first change."),
+            Kind::EndedLockHeld => format!(
+                "The run on {host} has ended before the first change. Its lock could not be released, because the lock \
+                 service does not answer."
+            ),
             Kind::Unreachable => format!("{host} waits{}: a service it needs cannot be reached.", self.doing()),
             Kind::Configuration => format!("{host} cannot start its run, or cannot go on with it."),
         }
@@ -190,7 +197,7 @@ impl Report {
     fn usual_advice(&self) -> &'static [&'static str] {
         match self.kind {
             Kind::Patched => &["Nothing."],
-            Kind::PatchedLockHeld => &[
+            Kind::PatchedLockHeld | Kind::EndedLockHeld => &[
                 "Look after the lock service. The release is tried again until it is done.",
                 "Until then no other member of the group is patched.",
             ],

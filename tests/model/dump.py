@@ -5,7 +5,7 @@ from collections import deque
 
 import run_model as model
 
-FUNCTIONS = ("steps_grab", "steps_lock", "steps_order", "steps_expire", "steps_late", "steps_finish", "steps_boot")
+FUNCTIONS = ("steps_grab", "steps_lock", "steps_order", "steps_expire", "steps_late", "steps_finish", "steps_unreleased", "steps_boot")
 START = model.S(0, None, False, False, "N", 0, 1, None, False, (), (), frozenset(), frozenset(), (), None, 1, 0)
 
 
