@@ -49,6 +49,28 @@ pub fn create(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<bool> {
     placed
 }
 
+/// Like [`create`], in a directory where other hosts may do the same at the same moment: the draft has a name that is the
+/// caller's alone, and link(2) decides, which NFS does in one step at the server.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn create_shared(dir: &Dir, draft: &str, name: &str, bytes: &[u8], mode: u32) -> Result<bool> {
+    discard(dir, draft);
+    let written = make_exclusive(dir, draft)
+        .and_then(|mut file| fill(&mut file, bytes, mode, None).map_err(Error::io("write", dir.join(name))));
+    let linked = written.and_then(|()| match linkat(&dir.fd, draft, &dir.fd, name, AtFlags::empty()) {
+        Ok(()) => Ok(true),
+        // The answer of a link that was made can be lost, and the question asked again: open(2), NFS. Two names tell.
+        Err(nix::Error::EEXIST) => Ok(dir.look(draft)?.is_some_and(|stat| stat.st_nlink == 2)),
+        Err(why) => Err(Error::io("link", dir.join(name))(why)),
+    });
+    if matches!(linked, Ok(true)) {
+        dir.sync()?;
+    }
+    discard(dir, draft);
+    linked
+}
+
 /// Renames without replacing; `false` means that the new name was taken and nothing changed. Both directories are flushed,
 /// the new name's first: after a power cut in between a file may have two names, never none.
 ///
@@ -184,9 +206,13 @@ fn write_draft(dir: &Dir, name: &str, bytes: &[u8], mode: u32, like: Option<(&Fi
 fn open_draft(dir: &Dir, name: &str) -> Result<File> {
     let draft = draft_name(name);
     discard(dir, &draft);
+    make_exclusive(dir, &draft)
+}
+
+fn make_exclusive(dir: &Dir, draft: &str) -> Result<File> {
     let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    let fd = openat(&dir.fd, draft.as_str(), flags, Mode::from_bits_truncate(0o600));
-    fd.map(File::from).map_err(Error::io("make", dir.join(&draft)))
+    let fd = openat(&dir.fd, draft, flags, Mode::from_bits_truncate(0o600));
+    fd.map(File::from).map_err(Error::io("make", dir.join(draft)))
 }
 
 fn fill(file: &mut File, bytes: &[u8], mode: u32, like: Option<(&File, FileStat)>) -> std::io::Result<()> {
@@ -311,6 +337,18 @@ mod tests {
         assert!(!create(&dir, "new", b"third", 0o644).unwrap());
         assert_eq!(std::fs::read(dir.join("new")).unwrap(), b"first");
         assert!(!dir.has(".new.draft").unwrap());
+    }
+
+    #[test]
+    fn of_many_that_make_one_name_at_the_same_moment_one_does() {
+        let (_keep, dir) = scratch();
+        let put = |number: usize| create_shared(&dir, &format!(".draft-{number}"), "lock", b"x", 0o644).unwrap();
+        let winners: usize = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|number| scope.spawn(move || put(number))).collect();
+            threads.into_iter().map(|thread| usize::from(thread.join().unwrap())).sum()
+        });
+        assert_eq!(winners, 1);
+        assert_eq!(dir.names().unwrap(), ["lock"]);
     }
 
     #[test]
