@@ -1,5 +1,8 @@
 //! Who this host is: its name, its operating system, its architecture.
 
+pub mod full_name;
+pub mod id;
+
 use std::collections::HashMap;
 
 use crate::error::{Error, Result};

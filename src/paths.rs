@@ -162,6 +162,36 @@ impl Paths {
         self.at("/var/lib/dpkg")
     }
 
+    /// What tells two installations of one image apart, machine-id(5).
+    pub fn machine_id(&self) -> PathBuf {
+        self.at("/etc/machine-id")
+    }
+
+    /// The same, made by us where there is no machine-id.
+    pub fn host_id(&self) -> PathBuf {
+        self.at("/etc/patch/host-id")
+    }
+
+    /// The locks that this host took by hand, a line each.
+    pub fn grants(&self) -> PathBuf {
+        self.at("/var/lib/patch/grants")
+    }
+
+    /// The highest number that this host gave a grant itself.
+    pub fn grant_number(&self) -> PathBuf {
+        self.at("/var/lib/patch/grant-number")
+    }
+
+    /// Held for the moment of a change of [`Paths::grants`] or [`Paths::grant_number`].
+    pub fn grants_lock(&self) -> PathBuf {
+        self.at("/run/patch/grants")
+    }
+
+    /// Held while a command runs under a lock, a file for each lock.
+    pub fn holds(&self) -> PathBuf {
+        self.at("/run/patch/hold")
+    }
+
     /// What `/system-update` points to: a directory of ours, and nothing but a name for it.
     pub fn offline_update(&self) -> PathBuf {
         self.at("/var/lib/patch/system-update")
