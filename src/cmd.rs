@@ -5,6 +5,7 @@ mod confirming;
 pub mod grab_patch;
 mod installing;
 mod letters;
+pub mod patch_lock;
 pub mod patch_mail;
 pub mod patch_stage;
 pub mod patch_status;

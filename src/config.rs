@@ -5,6 +5,7 @@
 //! file that was named must be there.
 
 pub mod ini;
+pub mod locking;
 mod origin;
 pub mod post;
 mod section;
@@ -13,6 +14,7 @@ pub mod values;
 
 use std::path::Path;
 
+pub use locking::Lock;
 pub use post::Relay;
 pub use sections::{ClusterSource, Grab, HostIdentity, Install, Mail, MailTls, Patchit, Preflight, Pull};
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub patchit: Patchit,
     /// `[preflight]`
     pub preflight: Preflight,
+    /// `[lock]`; without it there is no lock.
+    pub lock: Option<Lock>,
     /// `[mail]`
     pub mail: Mail,
     /// `[pull]`
@@ -93,6 +97,7 @@ impl Config {
                 ("grab", "") => config.grab = Grab::read(&mut section)?,
                 ("patchit", "") => config.patchit = Patchit::read(&mut section)?,
                 ("preflight", "") => config.preflight = Preflight::read(&mut section)?,
+                ("lock", "") => config.lock = Some(Lock::read(&mut section)?),
                 ("mail", "") => config.mail = Mail::read(&mut section)?,
                 ("pull", "") => config.pull = Pull::read(&mut section)?,
                 ("cluster", cluster) if !cluster.is_empty() => {
@@ -117,7 +122,7 @@ fn text(path: &Path) -> Result<(String, String)> {
 }
 
 fn unknown_section(ini: &Ini, name: &str) -> Error {
-    let known = ["host", "grab", "patchit", "preflight", "mail", "pull", "cluster NAME"];
+    let known = ["host", "grab", "patchit", "preflight", "lock", "mail", "pull", "cluster NAME"];
     let hint = values::nearest(name, &known).map(|near| format!("; did you mean [{near}]?")).unwrap_or_default();
     Error::Usage(format!("{}:{}: unknown section [{name}]{hint}", ini.file(), ini.section_line(name)))
 }

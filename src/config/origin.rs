@@ -6,6 +6,7 @@
 
 use std::net::Ipv6Addr;
 
+use super::post::Relay;
 use super::values::words;
 
 /// Whether an address may end in `?…`.
@@ -47,6 +48,37 @@ pub fn place(text: &str, query: Query) -> Result<String, String> {
     // The last word has who will fetch it.
     text.parse::<ureq::http::Uri>().map_err(|why| format!("it is no address of a web server: {why}"))?;
     Ok(text.to_string())
+}
+
+/// Reads the `http://…` or `https://…` of a service that is asked, not fetched from; slashes at its end are taken off.
+///
+/// # Errors
+/// What is wrong, with an example, and without the value.
+pub fn service(text: &str) -> Result<String, String> {
+    const SHAPE: &str = "it is no address of a service; write http://HOST:PORT or https://HOST:PORT";
+    let (scheme, rest) = text.split_once("://").ok_or(SHAPE)?;
+    let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
+    if authority.contains('@') {
+        return Err("it holds a user or a password; write them into secret_id and secret_file".into());
+    }
+    if path.contains(['?', '#']) {
+        return Err("names are put behind it, so there must be no ? or # in it".into());
+    }
+    let scheme = scheme.to_ascii_lowercase();
+    if scheme != "http" && scheme != "https" {
+        return Err(SHAPE.into());
+    }
+    server(authority)?;
+    let url = format!("{scheme}://{authority}{}", path.trim_end_matches('/'));
+    url.parse::<ureq::http::Uri>().map_err(|why| format!("it is no address of a web server: {why}"))?;
+    Ok(url)
+}
+
+/// Whether what is sent to a [`service`] can be read on its way.
+pub fn is_plain_and_far(url: &str) -> bool {
+    let Some(rest) = url.strip_prefix("http://") else { return false };
+    let authority = rest.split('/').next().unwrap_or_default();
+    !Relay::parse(authority).is_ok_and(|place| place.is_this_machine())
 }
 
 /// `HOST`, `HOST:PORT`, `[::1]` or `[::1]:PORT`.

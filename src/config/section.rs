@@ -79,6 +79,13 @@ impl<'a> Section<'a> {
         self.read(key, Window::parse)
     }
 
+    /// Keys that say nothing here: one of the section's own is an error, with `words` behind its name.
+    pub fn useless(&self, keys: &[&'static str], words: &str) -> Result<()> {
+        self.asked.borrow_mut().extend(keys);
+        let mut found = self.ini.own_keys(self.name).filter(|(key, _)| keys.contains(key));
+        found.next().map_or(Ok(()), |(key, line)| Err(self.wrong(line, &format!("key {key} {words}"))))
+    }
+
     /// An error at the section's own header.
     pub fn lacks(&self, words: &str) -> Error {
         self.wrong(self.ini.section_line(self.name), words)

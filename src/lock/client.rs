@@ -6,16 +6,37 @@
 //!
 //! Each call is one exchange with the service, with an end of its own; who wants to wait calls again.
 
+pub mod claim;
+mod dir;
 pub mod held;
+pub mod numbers;
+pub mod pause;
+pub mod promises;
+pub mod remembered;
+pub mod words;
 
 use std::fmt;
 use std::time::Duration;
 
 use super::name::{HostId, LockName, LockSet, Note, Owner};
 use super::wire;
-use crate::error::Result;
-use crate::sys::clock::Moment;
+use crate::config;
+use crate::config::locking::Service;
+use crate::error::{Error, Result};
+use crate::paths::Paths;
+use crate::sys::clock::{Clock, Moment};
 pub use held::{Held, Kind};
+
+/// The configured lock service. Nothing is asked yet; what the configuration names (secrets, certificates) is read.
+///
+/// # Errors
+/// [`Error::Usage`] if something that it names cannot be used.
+pub fn open(lock: &config::Lock, paths: &Paths, clock: Clock) -> Result<Box<dyn Backend>> {
+    match &lock.service {
+        Service::Dir { path, scope } => Ok(Box::new(dir::Directory::new(paths, path, *scope, lock.timeout, clock))),
+        _ => Err(Error::Usage(format!("backend {} is not built yet", lock.kind()))),
+    }
+}
 
 /// Who asks, for what.
 #[derive(Debug, Clone)]
@@ -30,6 +51,20 @@ pub struct Claim {
     pub locks: LockSet,
     /// What for: of a patch run, its id.
     pub reason: Option<Note>,
+}
+
+impl Claim {
+    /// The lock of a claim for one, at a service that grants one at a time.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is for several.
+    pub fn only_lock(&self) -> Result<&LockName> {
+        let mut locks = self.locks.iter();
+        match (locks.next(), locks.next()) {
+            (Some(lock), None) => Ok(lock),
+            _ => Err(Error::Usage("the lock service grants one lock at a time; name one".into())),
+        }
+    }
 }
 
 /// What has become of a claim.
@@ -89,26 +124,31 @@ pub struct Promises {
 }
 
 /// A lock service.
-pub trait Backend: fmt::Debug {
+pub trait Backend: fmt::Debug + Send + Sync {
     /// Which kind.
     fn kind(&self) -> Kind;
 
     /// What it can do.
-    fn promises(&self) -> Promises;
+    fn promises(&self) -> Promises {
+        Promises::of(self.kind())
+    }
 
     /// Asks for locks. What this owner holds already is granted again, with the number of then. A service that can keeps the
     /// request open for `wait`; [`Duration::ZERO`] asks and takes no place in a queue.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unreachable`]; [`crate::error::Error::Refused`] if it will never be granted like this, with the
-    /// remedy; [`crate::error::Error::Usage`] for what the credential may not do.
+    /// [`Error::Unreachable`]; [`Error::Refused`] if it will never be granted like this, with the remedy; [`Error::Usage`] for
+    /// what the credential may not do; [`Error::Busy`] if another process of this host waits in our place.
     fn acquire(&self, claim: &Claim, wait: Duration) -> Result<Answer>;
 
-    /// Waits no longer; whoever is next must not wait for us.
+    /// Waits no longer; whoever is next must not wait for us. Where there is no queue there is no place to give up.
     ///
     /// # Errors
-    /// [`crate::error::Error::Unreachable`].
-    fn withdraw(&self, claim: &Claim) -> Result<()>;
+    /// [`Error::Unreachable`].
+    fn withdraw(&self, claim: &Claim) -> Result<()> {
+        let _ = claim;
+        Ok(())
+    }
 
     /// Gives a grant back, if it is still this owner's; never another one.
     ///
@@ -133,30 +173,37 @@ pub trait Backend: fmt::Debug {
     /// Where a lock stands.
     ///
     /// # Errors
-    /// As [`Backend::acquire`].
+    /// As [`Backend::acquire`]; [`Error::Usage`] if the service cannot be asked without taking the lock.
     fn look(&self, lock: &LockName) -> Result<wire::Lock>;
 
     /// All locks that this credential may see.
     ///
     /// # Errors
-    /// As [`Backend::acquire`]; [`crate::error::Error::Usage`] if the service has no such list.
-    fn list(&self) -> Result<Vec<wire::Lock>>;
+    /// As [`Backend::acquire`]; [`Error::Usage`] if the service has no such list.
+    fn list(&self) -> Result<Vec<wire::Lock>> {
+        Err(words::cannot(self.kind(), "list its locks"))
+    }
 
     /// Why the owner does not have the lock, in one sentence.
     ///
     /// # Errors
-    /// As [`Backend::acquire`].
-    fn why(&self, lock: &LockName, owner: &Owner) -> Result<String>;
+    /// As [`Backend::look`].
+    fn why(&self, lock: &LockName, owner: &Owner) -> Result<String> {
+        Ok(words::why(&self.look(lock)?, owner))
+    }
 
     /// The last events of a lock, or of all, the newest first.
     ///
     /// # Errors
     /// As [`Backend::list`].
-    fn history(&self, lock: Option<&LockName>, limit: u32) -> Result<Vec<wire::Event>>;
+    fn history(&self, lock: Option<&LockName>, limit: u32) -> Result<Vec<wire::Event>> {
+        let _ = (lock, limit);
+        Err(words::cannot(self.kind(), "say what happened to its locks: it keeps no history"))
+    }
 
     /// Ends somebody's grant.
     ///
     /// # Errors
-    /// As [`Backend::list`]; [`crate::error::Error::Refused`] if the holder is down as it said and that was not overruled.
+    /// As [`Backend::list`]; [`Error::Refused`] if the holder is down as it said and that was not overruled.
     fn force_release(&self, order: &wire::Force) -> Result<Released>;
 }

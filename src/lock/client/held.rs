@@ -4,7 +4,7 @@ use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
 use crate::lock::grant::Number;
-use crate::lock::name::{LockName, Owner};
+use crate::lock::name::{LockName, LockSet, Owner};
 
 /// The kinds of lock services, by the names that the configuration and the journal have for them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,6 +25,16 @@ pub enum Kind {
 
 /// All kinds.
 pub const KINDS: [Kind; 6] = [Kind::Lockd, Kind::Etcd, Kind::Dlm, Kind::Foreman, Kind::FleetLock, Kind::Dir];
+
+/// Locks that are asked for: `lockd web db`. Recorded before the service is asked, for a tool may be killed between the answer and
+/// its record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Asked {
+    /// At which kind of service.
+    pub kind: Kind,
+    /// All or none.
+    pub locks: LockSet,
+}
 
 /// A lock that is held, with all that its release asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -72,6 +82,25 @@ impl FromStr for Kind {
             .into_iter()
             .find(|kind| kind.to_string() == text)
             .ok_or_else(|| format!("{text:?} is no kind of lock service; there are {}", known()))
+    }
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.kind)?;
+        self.locks.iter().try_for_each(|lock| write!(f, " {}", escape(lock.as_str())))
+    }
+}
+
+impl FromStr for Asked {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("{text:?} names no locks; write KIND LOCK …");
+        let (kind, names) = text.split_once(' ').ok_or_else(wrong)?;
+        let lock = |word: &str| LockName::new(&unescape(word).ok_or_else(wrong)?).map_err(|why| why.to_string());
+        let locks = names.split(' ').map(lock).collect::<Result<Vec<_>, _>>()?;
+        Ok(Self { kind: kind.parse()?, locks: LockSet::new(locks).map_err(|why| why.to_string())? })
     }
 }
 
@@ -158,6 +187,17 @@ mod tests {
                 let grant = held(lock, owner, counted);
                 assert_eq!(grant.to_string().parse::<Held>(), Ok(grant));
             }
+        }
+    }
+
+    #[test]
+    fn what_is_asked_for_reads_as_it_was_written() {
+        let locks = ["web", "the db"].map(|name| LockName::new(name).unwrap());
+        let asked = Asked { kind: Kind::Lockd, locks: LockSet::new(locks).unwrap() };
+        assert_eq!(asked.to_string(), "lockd the%20db web");
+        assert_eq!(asked.to_string().parse(), Ok(asked));
+        for wrong in ["", "lockd", "lockd ", "what web", "lockd ../x"] {
+            assert!(wrong.parse::<Asked>().is_err(), "{wrong}");
         }
     }
 

@@ -1,0 +1,70 @@
+//! What every subcommand begins with: the configuration, the service, the names of the locks.
+
+use std::sync::Arc;
+
+use crate::cmd::place::Place;
+use crate::config::{self, Config};
+use crate::error::{Error, Result};
+use crate::flag::done::Done;
+use crate::lock::client::{self, Backend, Claim, Held, Kind, claim};
+use crate::lock::name::{LockName, LockSet, Note};
+use crate::paths::Paths;
+use crate::sys::dir::Dir;
+
+/// The lock service of this host.
+pub struct Service {
+    pub paths: Paths,
+    pub config: Config,
+    pub backend: Arc<dyn Backend>,
+}
+
+impl Service {
+    /// Reads the configuration and opens the service.
+    pub fn open(place: &Place) -> Result<Self> {
+        let paths = place.paths()?;
+        let config = place.config(&paths)?;
+        Self::with(place, paths, config)
+    }
+
+    pub fn with(place: &Place, paths: Paths, config: Config) -> Result<Self> {
+        let lock = config.lock.as_ref().ok_or_else(claim::no_lock)?;
+        let backend = Arc::from(client::open(lock, &paths, place.clock())?);
+        Ok(Self { paths, config, backend })
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.backend.kind()
+    }
+
+    pub fn lock(&self) -> Result<&config::Lock> {
+        self.config.lock.as_ref().ok_or_else(claim::no_lock)
+    }
+
+    /// The locks that were named, else those of the configuration.
+    pub fn names(&self, named: &[LockName]) -> Result<LockSet> {
+        if !named.is_empty() {
+            return LockSet::new(named.iter().cloned());
+        }
+        self.lock()?.names.clone().ok_or_else(|| Error::Usage("name a lock, or set names = in section [lock]".into()))
+    }
+
+    pub fn claim(&self, locks: LockSet, reason: Option<Note>) -> Result<Claim> {
+        claim::of_this_host(&self.config, &self.paths, locks, reason)
+    }
+
+    /// What the patch run of this host holds, the run that is to be confirmed among them; it is not for hands to give back.
+    pub fn held_by_run(&self) -> Result<Vec<Held>> {
+        let etc = match Dir::open(&self.paths.etc()) {
+            Err(error) if error.is_missing() => return Ok(Vec::new()),
+            other => other?,
+        };
+        let done = Done::read(&etc)?;
+        let texts = done.into_iter().flat_map(|done| done.grants);
+        Ok(texts.filter_map(|text| text.parse().ok()).collect())
+    }
+}
+
+/// The grant of a lock at this kind of service.
+pub fn find<'a>(held: &'a [Held], kind: Kind, lock: &LockName) -> Option<&'a Held> {
+    held.iter().find(|held| held.kind == kind && held.lock == *lock)
+}

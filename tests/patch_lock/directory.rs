@@ -1,0 +1,159 @@
+//! By hand, with the backend `dir`.
+
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::Signal;
+
+use super::bench::{Host, Said, signal, until};
+
+const SECTION: &str =
+    "backend = dir\ndir = /srv/locks\nscope = this-host\nnames = web\nbackoff_base = 1s\nbackoff_max = 1s\n";
+
+fn host() -> Host {
+    let host = Host::new("web01.example.org", 'a', SECTION);
+    std::fs::create_dir_all(host.path("srv/locks")).unwrap();
+    host
+}
+
+/// The same root, asked by another host.
+fn as_other(host: &Host, change: impl FnOnce()) {
+    host.configure("web02.example.org", SECTION);
+    host.write("etc/machine-id", &"b".repeat(32));
+    change();
+    host.configure("web01.example.org", SECTION);
+    host.write("etc/machine-id", &"a".repeat(32));
+}
+
+#[test]
+fn a_lock_is_taken_shown_and_given_back() {
+    let host = host();
+    let taken = host.run(&["acquire", "--reason", "moving disks"]);
+    assert_eq!((taken.code, taken.out.as_str(), taken.err.as_str()), (0, "lock web is held (grant 1)\n", ""));
+    assert_eq!(host.grants(), "dir web 1-local web01.example.org\n");
+    assert_eq!(host.run(&["acquire"]).out, "lock web is held (grant 1)\n", "asking again answers the same grant");
+    let shown = host.run(&["show", "web", "db"]).out;
+    assert!(shown.starts_with("lock web is held by web01.example.org since 20"), "{shown}");
+    assert!(shown.contains("(grant 1, moving disks)\nlock db is free\n"), "{shown}");
+    let json: serde_json::Value = serde_json::from_str(&host.run(&["show", "web", "--json"]).out).unwrap();
+    assert_eq!(json[0]["holders"][0]["owner"], "web01.example.org");
+    assert_eq!(json[0]["holders"][0]["boot"], "0a1b-2c/4711");
+    assert_eq!(host.run(&["release"]).out, "lock web is released\n");
+    assert_eq!(host.grants(), "");
+    assert_eq!(host.run(&["release"]).out, "lock web is not held by this host\n");
+}
+
+#[test]
+fn a_lock_that_is_held_elsewhere_is_75_and_says_by_whom() {
+    let host = host();
+    assert_eq!(host.run(&["acquire"]).code, 0);
+    as_other(&host, || {
+        let refused = host.run(&["acquire"]);
+        assert_eq!(refused.code, 75, "{refused:?}");
+        assert!(refused.err.starts_with("patch-lock: lock web is held by web01.example.org since "), "{refused:?}");
+        assert!(!host.grants().contains("asking"), "a clean no leaves no intent");
+    });
+}
+
+#[test]
+fn a_tool_that_was_killed_before_it_could_remember_is_healed() {
+    let host = host();
+    host.run(&["acquire"]);
+    host.write("var/lib/patch/grants", "asking dir web\n");
+    assert_eq!(host.run(&["release"]).out, "lock web is released\n");
+    assert_eq!((host.grants().as_str(), host.path("srv/locks/web.lock").exists()), ("", false));
+}
+
+#[test]
+fn waiting_ends_when_the_lock_is_free() {
+    let host = host();
+    as_other(&host, || assert_eq!(host.run(&["acquire"]).code, 0));
+    let waiting = host.start(&["acquire", "--wait"]);
+    std::thread::sleep(Duration::from_millis(300));
+    std::fs::remove_file(host.path("srv/locks/web.lock")).unwrap();
+    let said = Said::from(waiting.wait_with_output().unwrap());
+    assert_eq!((said.code, said.out.as_str()), (0, "lock web is held (grant 2)\n"), "{said:?}");
+}
+
+#[test]
+fn waiting_has_an_end_if_one_is_wanted() {
+    let host = host();
+    as_other(&host, || assert_eq!(host.run(&["acquire"]).code, 0));
+    let began = Instant::now();
+    assert_eq!(host.run(&["acquire", "--wait=1"]).code, 75);
+    assert!((Duration::from_secs(1)..Duration::from_secs(5)).contains(&began.elapsed()));
+    host.configure("web01.example.org", &format!("{SECTION}wait_max = 1s\n"));
+    assert_eq!(host.run(&["acquire", "--wait"]).code, 75);
+    std::fs::remove_dir_all(host.path("srv/locks")).unwrap();
+    let away = host.run(&["acquire", "--wait"]);
+    assert_eq!(away.code, 69, "{away:?}");
+    assert!(away.err.contains("cannot reach lock directory /srv/locks"), "{away:?}");
+}
+
+#[test]
+fn term_and_int_end_a_wait_at_once() {
+    let host = host();
+    as_other(&host, || assert_eq!(host.run(&["acquire"]).code, 0));
+    for (sent, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let waiting = host.start(&["acquire", "--wait"]);
+        until("it asks", || host.grants().contains("asking"));
+        std::thread::sleep(Duration::from_millis(200));
+        let began = Instant::now();
+        signal(&waiting, sent);
+        assert_eq!(Said::from(waiting.wait_with_output().unwrap()).code, code);
+        assert!(began.elapsed() < Duration::from_secs(5));
+    }
+}
+
+#[test]
+fn what_is_wrong_is_2_with_the_way_out_and_nothing_changes() {
+    let host = host();
+    for (args, words) in [
+        (&["acquire", "../web"][..], "slash"),
+        (&["acquire", ""], "it is empty"),
+        (&["acquire", "a\u{1b}b"], "unprintable"),
+        (&["acquire", "web", "db"], "one lock at a time"),
+        (&["acquire", "--wait=soon"], "no duration"),
+        (&["acquire", "--reason", ""], "it is empty"),
+        (&["show"], "NAME"),
+        (&["frobnicate"], "frobnicate"),
+        (&[], "subcommand"),
+    ] {
+        let said = host.run(args);
+        assert_eq!(said.code, 2, "{args:?}: {said:?}");
+        assert!(said.err.contains(words), "{args:?}: {said:?}");
+    }
+    assert_eq!(host.grants(), "");
+    host.write("etc/patch/config.ini", "[host]\nname = web01\n");
+    let said = host.run(&["acquire", "web"]);
+    assert!(said.code == 2 && said.err.contains("no lock is configured"), "{said:?}");
+    host.configure("web01", &SECTION.replace("names = web\n", ""));
+    let said = host.run(&["acquire"]);
+    assert!(said.code == 2 && said.err.contains("names ="), "{said:?}");
+    host.configure("localhost", SECTION);
+    let said = host.run(&["acquire"]);
+    assert!(said.code == 2 || said.code == 1, "W1: {said:?}");
+    assert!(said.err.contains("localhost"), "W1: {said:?}");
+    assert_eq!(host.grants(), "");
+}
+
+#[test]
+fn a_question_changes_nothing() {
+    let host = host();
+    let said = host.run(&["acquire", "-n"]);
+    assert_eq!((said.code, said.out.as_str()), (0, "would ask dir for lock web as web01.example.org\n"));
+    assert!(!host.path("var").exists() && !host.path("srv/locks/web.lock").exists());
+}
+
+#[test]
+fn what_a_damaged_or_planted_memory_says_is_not_believed() {
+    let host = host();
+    assert_eq!(host.run(&["acquire"]).code, 0);
+    host.write("var/lib/patch/grants", "nonsense\n");
+    let said = host.run(&["release"]);
+    assert!(said.code == 1 && said.err.contains("grants:1: "), "{said:?}");
+    std::fs::remove_file(host.path("var/lib/patch/grants")).unwrap();
+    std::os::unix::fs::symlink("/etc/passwd", host.path("var/lib/patch/grants")).unwrap();
+    let said = host.run(&["release"]);
+    assert!(said.code == 1 && said.err.contains("symbolic link"), "{said:?}");
+    assert!(host.path("srv/locks/web.lock").exists());
+}
