@@ -9,7 +9,6 @@
 pub mod debian;
 pub mod digest;
 pub mod fetch;
-pub mod glob;
 pub mod host_type;
 pub mod install;
 pub mod manifest;

@@ -7,6 +7,7 @@
 pub mod append;
 pub mod clock;
 pub mod dir;
+pub mod glob;
 pub mod lockfile;
 pub mod network_fs;
 pub mod proc_stat;

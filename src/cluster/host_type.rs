@@ -5,9 +5,9 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::glob;
 use super::tree::Level;
 use crate::error::{Error, Result};
+use crate::sys::glob;
 
 /// No fleet's list is larger.
 pub const LIMIT: u64 = 16 << 20;

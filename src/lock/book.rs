@@ -63,6 +63,7 @@ mod random_tests;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use super::grant::{Event, Holder, Stored};
@@ -124,6 +125,19 @@ impl Book {
             book.rules.define(lock, terms);
             book.look_after_all(out);
         })
+    }
+
+    /// Sets the terms of all locks, from a configuration that was read again. More slots are offered at once.
+    pub fn set_rules(&mut self, rules: Rules, now: Now) -> Outcome<()> {
+        self.step(now, |book, out| {
+            book.rules = rules;
+            book.look_after_all(out);
+        })
+    }
+
+    /// The locks that are held or waited for.
+    pub fn locks(&self) -> BTreeSet<LockName> {
+        self.ledger.grants().map(|grant| &grant.lock).chain(self.queue.locks()).cloned().collect()
     }
 
     /// What is held, and the highest number.

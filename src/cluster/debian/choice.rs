@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 
 use super::control::Stanza;
 use super::version;
-use crate::cluster::glob;
 use crate::cluster::manifest::is_sha256;
 use crate::cluster::tree::is_plain_path;
 use crate::error::{Error, Result};
+use crate::sys::glob;
 
 /// Where packages lie in an unpacked cluster.
 const FOLDER: &str = "packages";

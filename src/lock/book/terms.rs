@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use crate::lock::name::LockName;
+use crate::sys::glob;
 
 /// The terms of one lock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,23 +25,48 @@ impl Default for Terms {
     }
 }
 
-/// The terms of all locks. One that was never defined has the default terms; whether it may be used at all is not decided here.
+/// The terms of all locks: by name, else by the first pattern that the name fits, else the default terms. Whether a lock may be
+/// used at all is not decided here.
 #[derive(Debug, Clone, Default)]
-pub struct Rules(BTreeMap<LockName, Terms>);
+pub struct Rules {
+    named: BTreeMap<LockName, Terms>,
+    patterns: Vec<(String, Terms)>,
+    rest: Terms,
+}
 
 impl Rules {
+    /// The rules that a configuration has: patterns, of which the first that fits counts, and the terms of all other locks.
+    pub fn new(patterns: Vec<(String, Terms)>, rest: Terms) -> Self {
+        Self { named: BTreeMap::new(), patterns, rest }
+    }
+
     /// Sets the terms of a lock.
     pub fn define(&mut self, lock: LockName, terms: Terms) {
-        self.0.insert(lock, terms);
+        self.named.insert(lock, terms);
     }
 
     /// The terms of a lock.
     pub fn of(&self, lock: &LockName) -> Terms {
-        self.0.get(lock).copied().unwrap_or_default()
+        let fitting = || self.patterns.iter().find(|(pattern, _)| glob::fits_exactly(pattern, lock.as_str()));
+        self.named.get(lock).copied().or_else(|| fitting().map(|(_, terms)| *terms)).unwrap_or(self.rest)
     }
 
     /// The slots of a lock.
     pub fn slots(&self, lock: &LockName) -> usize {
         self.of(lock).slots.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_pattern_that_fits_counts() {
+        let slots = |count| Terms { slots: NonZeroUsize::new(count).unwrap(), ..Terms::default() };
+        let rules = Rules::new(vec![("web-eu".into(), slots(2)), ("web*".into(), slots(3))], slots(4));
+        for (name, count) in [("web-eu", 2), ("web-us", 3), ("WEB-us", 4), ("db", 4)] {
+            assert_eq!(rules.slots(&LockName::new(name).unwrap()), count, "{name}");
+        }
     }
 }

@@ -33,6 +33,17 @@ pub struct Waiting {
     pub lacks: Vec<LockName>,
 }
 
+/// Where a lock stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct State {
+    /// How many may hold it at once.
+    pub slots: usize,
+    /// Who holds it, the oldest grant first.
+    pub holders: Vec<Holding>,
+    /// Who waits, in order of arrival.
+    pub queue: Vec<Waiting>,
+}
+
 /// Where a lock stands, seen by one owner. As [`fmt::Display`] it is one line for people.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Why {
@@ -61,14 +72,49 @@ impl Why {
     }
 }
 
+/// Where a lock stands, without the names of those who wait: what each of ten thousand waiters is told again and again. As
+/// [`fmt::Display`] it is one line for people.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Brief {
+    /// Which lock.
+    pub lock: LockName,
+    /// Who holds it, the oldest grant first.
+    pub holders: Vec<Holding>,
+    /// The place of the one who asks, counted from 1; `None` if it does not wait.
+    pub place: Option<usize>,
+    /// How many are ahead of it.
+    pub ahead: usize,
+}
+
 impl Book {
-    /// Says where a lock stands.
-    pub fn why(&self, lock: &LockName, owner: &Owner, now: Now) -> Why {
-        let holding = |grant: &Grant| Holding {
+    /// Says in short where a lock stands.
+    pub fn brief(&self, lock: &LockName, owner: &Owner, now: Now) -> Brief {
+        let own = self.queue.of_owner(owner).find(|(_, waiter)| waiter.locks.contains(lock));
+        let place = own.map(|(seq, _)| self.queue.place_of(lock, seq));
+        Brief {
+            lock: lock.clone(),
+            holders: self.ledger.holders(lock).iter().map(|grant| self.holding(grant, now)).collect(),
+            place,
+            ahead: place.map_or(self.queue.length(lock), |place| place - 1),
+        }
+    }
+
+    fn holding(&self, grant: &Grant, now: Now) -> Holding {
+        Holding {
             grant: grant.clone(),
             is_down: grant.is_down(now.moment),
             is_overdue: self.is_overdue(grant, now.moment),
-        };
+        }
+    }
+
+    /// Says where a lock stands.
+    pub fn why(&self, lock: &LockName, owner: &Owner, now: Now) -> Why {
+        let State { slots, holders, queue } = self.state(lock, now);
+        Why { lock: lock.clone(), owner: owner.clone(), slots, holders, queue }
+    }
+
+    /// Where a lock stands, seen by nobody in particular.
+    pub fn state(&self, lock: &LockName, now: Now) -> State {
         let waiters = self.queue.of_lock(lock).map(|(_, waiter)| {
             let missing = self.ledger.missing(&waiter.owner, &waiter.holder, &waiter.locks);
             Waiting {
@@ -78,11 +124,9 @@ impl Book {
                 lacks: missing.filter(|other| *other != lock).cloned().collect(),
             }
         });
-        Why {
-            lock: lock.clone(),
-            owner: owner.clone(),
+        State {
             slots: self.rules.slots(lock),
-            holders: self.ledger.holders(lock).iter().map(holding).collect(),
+            holders: self.ledger.holders(lock).iter().map(|grant| self.holding(grant, now)).collect(),
             queue: waiters.collect(),
         }
     }
@@ -94,15 +138,31 @@ impl fmt::Display for Why {
         if let Some(own) = self.holders.iter().find(|holding| holding.grant.owner == self.owner) {
             return write!(f, "is held by {own}; you are {}", self.owner);
         }
-        if self.holders.is_empty() {
-            f.write_str("is free")?;
-        }
-        for (index, holding) in self.holders.iter().enumerate() {
-            write!(f, "{}{holding}", if index == 0 { "is held by " } else { ", " })?;
-        }
+        write_holders(f, &self.holders)?;
         self.write_ahead(f)?;
         self.write_change(f)
     }
+}
+
+impl fmt::Display for Brief {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lock {} ", self.lock)?;
+        write_holders(f, &self.holders)?;
+        match self.ahead {
+            0 => f.write_str("; nobody is ahead"),
+            count => write!(f, "; {count} ahead"),
+        }
+    }
+}
+
+fn write_holders(f: &mut fmt::Formatter<'_>, holders: &[Holding]) -> fmt::Result {
+    if holders.is_empty() {
+        f.write_str("is free")?;
+    }
+    for (index, holding) in holders.iter().enumerate() {
+        write!(f, "{}{holding}", if index == 0 { "is held by " } else { ", " })?;
+    }
+    Ok(())
 }
 
 impl Why {

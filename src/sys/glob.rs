@@ -2,8 +2,16 @@
 
 /// Whether the whole of `name` fits the pattern. Upper and lower case are the same: host names know no difference.
 pub fn fits(pattern: &str, name: &str) -> bool {
-    let pattern: Vec<char> = pattern.chars().flat_map(char::to_lowercase).collect();
-    let name: Vec<char> = name.chars().flat_map(char::to_lowercase).collect();
+    let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
+    compare(&lower(pattern), &lower(name))
+}
+
+/// Whether the whole of `name` fits the pattern to the letter: what differs in case alone is another name.
+pub fn fits_exactly(pattern: &str, name: &str) -> bool {
+    compare(&pattern.chars().collect::<Vec<char>>(), &name.chars().collect::<Vec<char>>())
+}
+
+fn compare(pattern: &[char], name: &[char]) -> bool {
     let (mut p, mut n) = (0, 0);
     // Where to go on when what follows the last star turns out not to fit: the star takes one character more.
     let mut last_star = None;
@@ -43,6 +51,11 @@ mod tests {
         for (pattern, name) in [("web", "web01"), ("?", ""), ("a*b", "abc"), ("", "a"), ("[a]", "a")] {
             assert!(!fits(pattern, name), "{pattern} {name}");
         }
+    }
+
+    #[test]
+    fn names_that_differ_in_case_alone_are_the_same_or_not() {
+        assert!(fits("Web*", "wEB01") && !fits_exactly("Web*", "wEB01") && fits_exactly("Web*", "Web01"));
     }
 
     #[test]
