@@ -21,7 +21,7 @@ TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 all: build
 
 build:
-	cargo build --locked --profile $(PROFILE) --target $(STATIC) --bins
+	cargo build --locked --features server --profile $(PROFILE) --target $(STATIC) --bins
 
 # Everything that must hold, in the order in which it fails fastest; the demo last. What mostly waits runs beside what works, and what
 # each of them says is kept together.
@@ -45,7 +45,7 @@ ground: tools
 SCRIPTS = $(shell git grep -lE '^\#!/bin/(ba)?sh' -- . | sort)
 lint: tools
 	cargo fmt --all --check
-	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --all-targets --features server -- -D warnings
 	shellcheck $(SCRIPTS)
 
 # Programs of others that tests talk to, in a virtual environment below the build output.
@@ -58,7 +58,7 @@ $(PEERS)/done: tests/peers.txt | tools
 	touch $@
 
 unit: tools peers
-	cargo test --locked
+	cargo test --locked --features server
 
 # The tools as they lie on a host, for everything that boots one.
 TREE := $(CARGO_TARGET_DIR)/tree

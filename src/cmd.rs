@@ -6,6 +6,8 @@ pub mod grab_patch;
 mod installing;
 mod letters;
 pub mod patch_lock;
+#[cfg(feature = "server")]
+pub mod patch_lockd;
 pub mod patch_mail;
 pub mod patch_stage;
 pub mod patch_status;

@@ -8,7 +8,7 @@ pub mod ini;
 pub mod locking;
 mod origin;
 pub mod post;
-mod section;
+pub(crate) mod section;
 mod sections;
 pub mod values;
 

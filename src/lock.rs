@@ -8,4 +8,6 @@ pub mod book;
 pub mod client;
 pub mod grant;
 pub mod name;
+#[cfg(feature = "server")]
+pub mod server;
 pub mod wire;

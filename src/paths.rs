@@ -75,6 +75,11 @@ impl Paths {
         self.at("/etc/patch/config.ini")
     }
 
+    /// The configuration of the lock service, `lockd.ini(5)`.
+    pub fn lockd_config(&self) -> PathBuf {
+        self.at("/etc/patch/lockd.ini")
+    }
+
     /// Programs that must all agree before a patched host counts as confirmed.
     pub fn confirm_d(&self) -> PathBuf {
         self.at("/etc/patch/confirm.d")

@@ -1,0 +1,58 @@
+//! HTTP: connections, who is on them, and the protocols that are spoken.
+//!
+//! A protocol is a [`Router`] in a file of its own; it gets the service as its state, the one who asks by [`Caller`], a body by
+//! [`body::json`], and answers what went wrong in its own form. Strangers learn nothing: whatever they ask for, they are told that
+//! they showed no valid credential.
+
+mod body;
+mod caller;
+mod fault;
+pub mod listen;
+mod metrics;
+mod native;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+
+pub use caller::Caller;
+pub use fault::Denied;
+
+use super::service::Service;
+
+/// From where a request comes: set for each connection.
+#[derive(Debug, Clone)]
+pub struct Peer {
+    /// The address at the other end.
+    pub address: IpAddr,
+    /// The common name in its certificate, if it showed one that was verified.
+    pub certificate: Option<Arc<str>>,
+}
+
+/// All that is spoken here.
+pub fn router(service: Arc<Service>) -> Router {
+    Router::new()
+        .route("/healthz", get(healthz))
+        .route("/metrics", get(metrics::show))
+        .merge(native::router())
+        .fallback(nothing)
+        .method_not_allowed_fallback(nothing)
+        .with_state(service)
+}
+
+/// No page, or not by this method: of no concern to strangers.
+async fn nothing(_: Caller) -> Denied {
+    Denied::not_found()
+}
+
+async fn healthz(State(service): State<Arc<Service>>) -> Response {
+    match service.desk.is_well().await {
+        Ok(()) => "ok\n".into_response(),
+        Err(_) => (StatusCode::SERVICE_UNAVAILABLE, "the store cannot be written\n").into_response(),
+    }
+}

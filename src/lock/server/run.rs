@@ -1,0 +1,109 @@
+//! From the settings to a service that runs, and to its end.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, watch};
+
+use super::desk::{Desk, Told};
+use super::http::listen::Server;
+use super::service::Service;
+use super::settings::Settings;
+use super::store::Store;
+use crate::error::{Error, Result};
+use crate::exit;
+
+/// How long requests that are open at the end may take.
+const END: Duration = Duration::from_secs(10);
+
+/// Opens the store, listens, and serves until SIGTERM or SIGINT; on SIGHUP `read` is asked for other settings. `ready` is told
+/// the addresses.
+///
+/// # Errors
+/// If the store cannot be opened or an address is taken. Once it listens it ends only because it was told to.
+pub fn run(
+    settings: Settings,
+    told: Told,
+    read: &dyn Fn() -> Result<Settings>,
+    ready: &dyn Fn(&[std::net::SocketAddr]),
+) -> Result<()> {
+    let store = Store::open(&settings.store)?;
+    let (desk, clerk) = Desk::open(store, settings.terms(), told)?;
+    let why = Error::io("start", "the desk");
+    let thread = std::thread::Builder::new().name("desk".into()).spawn(move || clerk.work()).map_err(why)?;
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(Error::io("start", "the service"))?;
+    let served = runtime.block_on(serve(desk, settings, read, ready));
+    // Whoever hangs on a connection now hangs on nothing: with it goes the last way to the desk.
+    drop(runtime);
+    if thread.join().is_err() {
+        return Err(Error::failed("stop", "the desk", "it has died before; what it had written is on disk"));
+    }
+    served
+}
+
+async fn serve(
+    desk: Desk,
+    settings: Settings,
+    read: &dyn Fn() -> Result<Settings>,
+    ready: &dyn Fn(&[std::net::SocketAddr]),
+) -> Result<()> {
+    let mut signals = Signals::new()?;
+    let (end, ending) = watch::channel(false);
+    let (alive, mut gone) = mpsc::channel(1);
+    let (listen, limit) = (settings.listen.clone(), settings.connections);
+    let service = Arc::new(Service::new(desk, settings, ending));
+    let server = Server::new(Arc::clone(&service), limit, alive);
+    let mut addresses = Vec::new();
+    for address in listen {
+        let listener = TcpListener::bind(address).await.map_err(Error::io("listen at", address.to_string()))?;
+        addresses.push(listener.local_addr().map_err(Error::io("listen at", address.to_string()))?);
+        tokio::spawn(server.clone().listen(listener));
+    }
+    drop(server);
+    ready(&addresses);
+    while signals.next().await == Wish::ReadAgain {
+        match read().map(|settings| service.change(settings)) {
+            Ok(_) => exit::note("the configuration was read again"),
+            Err(error) => exit::warn(format_args!("{error}; the old configuration stays")),
+        }
+    }
+    // Nobody listens to it any more only if all have ended.
+    let _ = end.send(true);
+    let _ = tokio::time::timeout(END, gone.recv()).await;
+    Ok(())
+}
+
+/// What a signal asks for.
+#[derive(PartialEq, Eq)]
+enum Wish {
+    ReadAgain,
+    End,
+}
+
+struct Signals {
+    term: Signal,
+    interrupt: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> Result<Self> {
+        let catch = |kind| signal(kind).map_err(Error::io("wait for", "signals"));
+        Ok(Self {
+            term: catch(SignalKind::terminate())?,
+            interrupt: catch(SignalKind::interrupt())?,
+            hangup: catch(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Wish {
+        tokio::select! {
+            _ = self.term.recv() => Wish::End,
+            _ = self.interrupt.recv() => Wish::End,
+            _ = self.hangup.recv() => Wish::ReadAgain,
+        }
+    }
+}

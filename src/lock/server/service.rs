@@ -1,0 +1,140 @@
+//! What all connections share: the desk, the settings, and who has been let in.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio::sync::{Semaphore, watch};
+
+use super::access::{Client, Shown};
+use super::counts::Counts;
+use super::desk::{Desk, Unavailable};
+use super::http::{Denied, Peer};
+use super::secret::{self, Kept, Sum};
+use super::settings::Settings;
+use super::tries::Tries;
+
+/// How long somebody waits for the secrets of others to be hashed.
+const HASHING: Duration = Duration::from_secs(5);
+
+/// See above.
+#[derive(Debug)]
+pub struct Service {
+    /// The way to the book.
+    pub desk: Desk,
+    settings: RwLock<Arc<Settings>>,
+    tries: Mutex<Tries>,
+    /// Secrets that people chose and that were right once: the argon2 line, and the digest of what fits it.
+    verified: Mutex<HashMap<String, Sum>>,
+    /// One hash at a time: each takes 19 MiB and a processor.
+    hashing: Arc<Semaphore>,
+    ending: watch::Receiver<bool>,
+    started: Instant,
+}
+
+impl Service {
+    /// Brings it together. `ending` becomes true when the service is to end.
+    pub fn new(desk: Desk, settings: Settings, ending: watch::Receiver<bool>) -> Self {
+        Self {
+            desk,
+            settings: RwLock::new(Arc::new(settings)),
+            tries: Mutex::default(),
+            verified: Mutex::default(),
+            hashing: Arc::new(Semaphore::new(1)),
+            ending,
+            started: Instant::now(),
+        }
+    }
+
+    /// The settings as they are now.
+    pub fn settings(&self) -> Arc<Settings> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Other settings, for all requests from now on.
+    ///
+    /// # Errors
+    /// [`Unavailable`] if there is no desk any more.
+    pub fn change(&self, settings: Settings) -> Result<(), Unavailable> {
+        self.desk.set_terms(settings.terms())?;
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        lock(&self.verified).clear();
+        Ok(())
+    }
+
+    /// Comes back when the service is to end.
+    pub fn ending(&self) -> impl Future<Output = ()> + use<> {
+        let mut ending = self.ending.clone();
+        async move {
+            // Without a sender it ends as well.
+            let _ = ending.wait_for(|is_ending| *is_ending).await;
+        }
+    }
+
+    /// Finds out who asks.
+    ///
+    /// # Errors
+    /// [`Denied`]: nobody that is known, or too many wrong tries from there.
+    pub async fn know(&self, peer: &Peer, shown: Shown) -> Result<Arc<Client>, Denied> {
+        let settings = self.settings();
+        let (id, secret) = match shown {
+            Shown::Secret { id, secret } => (id, secret),
+            Shown::Nothing => {
+                let client = peer.certificate.as_ref().and_then(|name| settings.clients.of_certificate(name));
+                return client.cloned().ok_or_else(Denied::stranger);
+            }
+            Shown::Garbage => return Err(Denied::stranger()),
+        };
+        lock(&self.tries).may(peer.address, self.started.elapsed()).map_err(Denied::too_many)?;
+        match settings.clients.of_id(&id) {
+            Some(client) if self.is_right(client, secret).await? => Ok(Arc::clone(client)),
+            _ => Err(self.deny(peer.address)),
+        }
+    }
+
+    fn deny(&self, address: IpAddr) -> Denied {
+        Counts::one(&self.desk.counts().denied);
+        lock(&self.tries).failed(address, self.started.elapsed());
+        Denied::stranger()
+    }
+
+    async fn is_right(&self, client: &Client, secret: String) -> Result<bool, Unavailable> {
+        let sum = secret::sum(&secret);
+        for kept in &client.secrets {
+            let is_right = match kept {
+                Kept::Sha256(own) => secret::is_same(own, &sum),
+                Kept::Argon2(line) => self.is_chosen(line, &secret, &sum).await?,
+            };
+            if is_right {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// A secret that a person chose is hashed slowly once, then known by its digest.
+    async fn is_chosen(&self, line: &str, secret: &str, sum: &Sum) -> Result<bool, Unavailable> {
+        if lock(&self.verified).get(line).is_some_and(|known| secret::is_same(known, sum)) {
+            return Ok(true);
+        }
+        let turn = tokio::time::timeout(HASHING, Arc::clone(&self.hashing).acquire_owned()).await;
+        let turn = turn.map_err(|_| Unavailable)?.map_err(|_| Unavailable)?;
+        let (own, secret) = (line.to_string(), secret.to_string());
+        let hashed = tokio::task::spawn_blocking(move || {
+            let is_right = secret::is_of_argon2(&secret, &own);
+            drop(turn);
+            is_right
+        });
+        let is_right = hashed.await.map_err(|_| Unavailable)?;
+        if is_right {
+            lock(&self.verified).insert(line.to_string(), *sum);
+        }
+        Ok(is_right)
+    }
+}
+
+/// What a thread that panicked left is still whole: every change of it is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,161 @@
+use super::*;
+use crate::lock::book::ledger::Ledger;
+use crate::lock::grant::{Change as Happened, Holder, Number, Protocol};
+use crate::lock::name::{HostId, LockName, Note, Owner};
+use crate::sys::clock;
+
+fn event(number: u64, change: Happened) -> Event {
+    Event {
+        at: clock::parse("2026-11-21T02:00:07Z").unwrap() + chrono::TimeDelta::days(i64::try_from(number).unwrap()),
+        lock: LockName::new("web").unwrap(),
+        number: Number(number),
+        owner: Owner::new(&format!("web{number}")).unwrap(),
+        change,
+    }
+}
+
+fn granted() -> Happened {
+    let holder = Holder::Host { id: HostId::new("h1").unwrap(), boot: Note::new("b1").unwrap() };
+    Happened::Granted { holder, reason: Some(Note::new("it's \"quoted\"; --").unwrap()) }
+}
+
+/// A store, and a ledger that must always be what it holds.
+struct Pair {
+    store: Store,
+    ledger: Ledger,
+}
+
+impl Pair {
+    fn new(dir: &Path) -> Self {
+        Self { store: Store::open(&dir.join("store/locks.db")).unwrap(), ledger: Ledger::default() }
+    }
+
+    fn write(&mut self, events: &[Event]) {
+        for event in events {
+            self.ledger.apply(event);
+        }
+        self.store.write(events, &Change::of(events, &self.ledger)).unwrap();
+        assert_eq!(Ledger::restore(self.store.load().unwrap()).unwrap(), self.ledger);
+    }
+}
+
+#[test]
+fn what_was_written_is_what_is_loaded_also_by_the_next_one() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    pair.write(&[event(1, granted()), event(2, granted())]);
+    pair.write(&[event(1, Happened::Down(Some(clock::parse("2026-11-21T03:00:00Z").unwrap())))]);
+    pair.write(&[event(1, Happened::Overdue), event(2, Happened::Released)]);
+    let holder = Holder::Legacy(Protocol::FleetLock);
+    pair.write(&[
+        event(3, Happened::Granted { holder, reason: None }),
+        event(4, granted()),
+        event(4, Happened::Released),
+    ]);
+    let held = pair.store.load().unwrap();
+    pair.store.close();
+    let mut next = Store::open(&scratch.path().join("store/locks.db")).unwrap();
+    assert_eq!(next.load().unwrap(), held);
+    assert_eq!(held.last, Some(Number(4)), "also of a grant that is over");
+}
+
+#[test]
+fn the_file_and_its_directory_are_hidden_from_others() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let pair = Pair::new(scratch.path());
+    let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(pair.store.path()), 0o600);
+    assert_eq!(mode(pair.store.path().parent().unwrap()), 0o700);
+    assert_eq!(mode(&pair.store.path().with_extension("db-wal")), 0o600);
+}
+
+#[test]
+fn nobody_else_opens_it_and_nothing_else_is_opened() {
+    let scratch = tempfile::tempdir().unwrap();
+    let pair = Pair::new(scratch.path());
+    let words = Store::open(pair.store.path()).unwrap_err().to_string();
+    assert!(words.contains("another patch-lockd"), "{words}");
+    let other = scratch.path().join("other.db");
+    std::fs::write(&other, "this is no database, and longer than the magic number of one").unwrap();
+    let words = Store::open(&other).unwrap_err().to_string();
+    assert!(words.contains("not a store of patch-lockd"), "{words}");
+    assert!(Store::open(scratch.path()).is_err());
+}
+
+#[test]
+fn many_rows_are_one_transaction() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    let many: Vec<Event> = (1..=2500).map(|number| event(number, granted())).collect();
+    pair.write(&many);
+    let ends: Vec<Event> = (1..=2500).map(|number| event(number, Happened::Released)).collect();
+    pair.write(&ends);
+}
+
+#[test]
+fn what_fails_in_the_middle_has_not_happened() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    pair.write(&[event(1, granted())]);
+    // A table that lacks: the events are in by then, and must go out again.
+    pair.store
+        .run("break", async |c: &mut SqliteConnection| sqlx::query("ALTER TABLE held RENAME TO away").execute(c).await)
+        .unwrap();
+    let events = [event(2, granted())];
+    let mut ledger = pair.ledger.clone();
+    ledger.apply(&events[0]);
+    assert!(pair.store.write(&events, &Change::of(&events, &ledger)).is_err());
+    pair.store
+        .run("mend", async |c: &mut SqliteConnection| sqlx::query("ALTER TABLE away RENAME TO held").execute(c).await)
+        .unwrap();
+    assert_eq!(Ledger::restore(pair.store.recover().unwrap()).unwrap(), pair.ledger);
+    pair.write(&events);
+}
+
+#[test]
+fn history_is_read_newest_first_and_as_far_as_allowed() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    let forced = Happened::Forced { by: Note::new("ops").unwrap(), reason: Note::new("dead").unwrap() };
+    pair.write(&[event(1, granted()), event(2, granted()), event(1, forced), event(2, Happened::Down(None))]);
+    let mut ids = |query: Query| -> Vec<i64> {
+        let limit = if query.limit == 0 { 10 } else { query.limit };
+        pair.store.history(&Query { limit, ..query }, &|lock| lock == "web").unwrap().iter().map(|e| e.id).collect()
+    };
+    assert_eq!(ids(Query::default()), [4, 3, 2, 1]);
+    assert_eq!(ids(Query { owner: Some("web1".into()), ..Query::default() }), [3, 1]);
+    assert_eq!(ids(Query { before: Some(3), limit: 1, ..Query::default() }), [2]);
+    assert_eq!(ids(Query { lock: Some("db".into()), ..Query::default() }), [0i64; 0]);
+    assert!(pair.store.history(&Query { limit: 10, ..Query::default() }, &|_| false).unwrap().is_empty());
+    let events = pair.store.history(&Query { limit: 2, ..Query::default() }, &|_| true).unwrap();
+    assert_eq!(events[1].change, wire::Change::Forced { by: "ops".into(), reason: "dead".into() });
+}
+
+#[test]
+fn old_history_goes_and_the_highest_numbers_stay() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    for number in 1..=4 {
+        pair.write(&[event(number, granted())]);
+    }
+    pair.write(&[event(4, Happened::Released), event(2, Happened::Released), event(1, Happened::Overdue)]);
+    let far = clock::parse("2099-01-01T00:00:00Z").unwrap();
+    while pair.store.prune(far).unwrap() {}
+    let left = pair.store.history(&Query { limit: 100, ..Query::default() }, &|_| true).unwrap();
+    let left: Vec<(u64, i64)> = left.iter().map(|event| (event.number, event.id)).collect();
+    assert_eq!(left, [(1, 7), (4, 5), (4, 4), (3, 3), (1, 1)], "1 and 3 are held, 4 is the highest, 7 the newest");
+    assert_eq!(Ledger::restore(pair.store.load().unwrap()).unwrap(), pair.ledger);
+}
+
+#[test]
+fn a_step_of_forgetting_spares_what_is_new() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    for number in 1..=4 {
+        pair.write(&[event(number, granted()), event(number, Happened::Released)]);
+    }
+    while pair.store.prune(event(3, granted()).at).unwrap() {}
+    let left = pair.store.history(&Query { limit: 100, ..Query::default() }, &|_| true).unwrap();
+    assert_eq!(left.last().unwrap().number, 3);
+}
