@@ -14,6 +14,8 @@ pub mod proc_stat;
 pub mod process;
 pub mod random;
 pub mod replace;
+pub mod secret;
 pub mod space;
+pub mod tls;
 pub mod trusted;
 pub mod worker;

@@ -4,7 +4,6 @@
 //! a recipient refuses it; everything else, a failed login included, says nothing about the mail and is tried again.
 
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -20,9 +19,9 @@ use super::envelope::{Answer, Envelope};
 use super::message::one_line;
 use crate::config::{self, Mail, MailTls};
 use crate::paths::Paths;
-use crate::sys::trusted;
+use crate::sys::{secret, trusted};
 
-/// A password or a list of authorities may not be larger than this.
+/// A list of authorities may not be larger than this.
 const LIMIT: u64 = 4 << 20;
 
 /// How long the relay may take.
@@ -289,19 +288,7 @@ fn reason(why: &SmtpError) -> String {
 
 /// The first line of a file that nobody but root can read.
 fn password(file: &Path) -> Said<String> {
-    let wrong = |words: String| Trouble::Configuration(words);
-    let opened = trusted::file(file).map_err(|why| wrong(why.to_string()))?;
-    let mode = opened.metadata().map_err(|why| wrong(format!("cannot look at {}: {why}", file.display())))?;
-    if mode.permissions().mode() & 0o077 != 0 {
-        return Err(wrong(format!("refusing {}: others may read the password; chmod 600 it", file.display())));
-    }
-    let bytes = trusted::read_all(opened, file, LIMIT).map_err(|why| wrong(why.to_string()))?;
-    let text =
-        String::from_utf8(bytes).map_err(|_| wrong(format!("cannot read {}: it is not UTF-8", file.display())))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(line.to_string()),
-        _ => Err(wrong(format!("refusing {}: its first line is empty", file.display()))),
-    }
+    secret::first_line(file).map_err(|why| Trouble::Configuration(why.to_string()))
 }
 
 /// An authority file with at least one certificate: lettre takes an empty one without a word.

@@ -4,6 +4,7 @@ use super::*;
 use crate::mail::compose::Letter;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 
 /// Answers each line with the next reply; at the end it holds the connection without a word, or drops it.
 fn server(replies: &'static [&'static str], end: Duration) -> u16 {

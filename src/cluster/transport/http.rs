@@ -2,18 +2,13 @@
 
 use std::fmt::Write as _;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, TlsProvider, parse_pem};
+use std::path::Path;
 
 use super::Patience;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::trusted;
+use crate::sys::tls;
 
-/// A bundle of authorities is not larger.
-const BUNDLE_LIMIT: u64 = 4 << 20;
 /// A mirror may send us on, not round in circles.
 const REDIRECTS: u32 = 5;
 
@@ -41,11 +36,7 @@ impl Client {
         // Authorities for http:// too: it may be redirected to https://, and those who have no bundle still get http://.
         let authorities =
             if is_tls { authorities(ca_file, paths)? } else { authorities(ca_file, paths).unwrap_or_default() };
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .root_certs(RootCerts::Specific(Arc::new(authorities)))
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .build();
+        let tls = tls::config(authorities, None);
         Ok(Self { agent: builder.tls_config(tls).build().new_agent(), base })
     }
 
@@ -66,34 +57,8 @@ impl Client {
     }
 }
 
-/// The authorities that count: `ca_file` alone, or the first bundle of the system's that is there. An entry that cannot be
-/// read counts as damage, not as one less.
-fn authorities(ca_file: Option<&Path>, paths: &Paths) -> Result<Vec<Certificate<'static>>> {
-    let path = match ca_file {
-        Some(path) => paths.at(path),
-        None => system_bundle(paths)?,
-    };
-    // Distributions make the bundle's name a link; the file behind it is judged.
-    let path = path.canonicalize().map_err(Error::io("open", &path))?;
-    let pem = trusted::read(&path, BUNDLE_LIMIT)?;
-    let mut found = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(one) = item.map_err(|why| Error::refused(path.display(), why))? {
-            found.push(one);
-        }
-    }
-    if found.is_empty() {
-        return Err(Error::refused(path.display(), "it holds no certificate"));
-    }
-    Ok(found)
-}
-
-fn system_bundle(paths: &Paths) -> Result<PathBuf> {
-    let bundles = paths.ca_bundles();
-    bundles.iter().find(|path| path.exists()).cloned().ok_or_else(|| {
-        let why = format!("{} is not there; install ca-certificates or set ca_file =", bundles[0].display());
-        Error::failed("use", "https://", why)
-    })
+fn authorities(ca_file: Option<&Path>, paths: &Paths) -> Result<tls::Authorities> {
+    tls::authorities(ca_file.map(|path| paths.at(path)), &paths.ca_bundles())
 }
 
 /// Names as they are on disk, for an URL (RFC 3986): everything but unreserved characters and slashes is escaped. `+` as well,
