@@ -8,7 +8,12 @@
 
 pub mod claim;
 mod dir;
+mod dlm;
+mod fleetlock;
+mod foreman;
 pub mod held;
+mod http;
+mod lockd;
 pub mod numbers;
 pub mod pause;
 pub mod promises;
@@ -32,10 +37,14 @@ pub use held::{Held, Kind};
 /// # Errors
 /// [`Error::Usage`] if something that it names cannot be used.
 pub fn open(lock: &config::Lock, paths: &Paths, clock: Clock) -> Result<Box<dyn Backend>> {
-    match &lock.service {
-        Service::Dir { path, scope } => Ok(Box::new(dir::Directory::new(paths, path, *scope, lock.timeout, clock))),
-        _ => Err(Error::Usage(format!("backend {} is not built yet", lock.kind()))),
-    }
+    Ok(match &lock.service {
+        Service::Lockd(web) => Box::new(lockd::Lockd::new(web, paths, lock.timeout)?),
+        Service::Dlm(web, version) => Box::new(dlm::Dlm::new(web, *version, paths, lock.timeout)?),
+        Service::Foreman(web) => Box::new(foreman::Foreman::new(web, paths, lock.timeout)?),
+        Service::FleetLock(web) => Box::new(fleetlock::FleetLock::new(web, paths, lock.timeout)?),
+        Service::Etcd(_) => return Err(Error::Usage("backend etcd is not part of this version".into())),
+        Service::Dir { path, scope } => Box::new(dir::Directory::new(paths, path, *scope, lock.timeout, clock)),
+    })
 }
 
 /// Who asks, for what.

@@ -6,15 +6,16 @@ use crate::cmd::place::Place;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::flag::done::Done;
+use crate::flag::journal;
 use crate::lock::client::{self, Backend, Claim, Held, Kind, claim};
 use crate::lock::name::{LockName, LockSet, Note};
-use crate::paths::Paths;
+use crate::paths::{self, Paths};
 use crate::sys::dir::Dir;
 
 /// The lock service of this host.
 pub struct Service {
     pub paths: Paths,
-    pub config: Config,
+    pub config: Arc<Config>,
     pub backend: Arc<dyn Backend>,
 }
 
@@ -22,11 +23,11 @@ impl Service {
     /// Reads the configuration and opens the service.
     pub fn open(place: &Place) -> Result<Self> {
         let paths = place.paths()?;
-        let config = place.config(&paths)?;
+        let config = Arc::new(place.config(&paths)?);
         Self::with(place, paths, config)
     }
 
-    pub fn with(place: &Place, paths: Paths, config: Config) -> Result<Self> {
+    pub fn with(place: &Place, paths: Paths, config: Arc<Config>) -> Result<Self> {
         let lock = config.lock.as_ref().ok_or_else(claim::no_lock)?;
         let backend = Arc::from(client::open(lock, &paths, place.clock())?);
         Ok(Self { paths, config, backend })
@@ -58,8 +59,9 @@ impl Service {
             Err(error) if error.is_missing() => return Ok(Vec::new()),
             other => other?,
         };
+        let run = journal::run(&etc, paths::LOG)?;
         let done = Done::read(&etc)?;
-        let texts = done.into_iter().flat_map(|done| done.grants);
+        let texts = run.into_iter().flat_map(|run| run.grants).chain(done.into_iter().flat_map(|done| done.grants));
         Ok(texts.filter_map(|text| text.parse().ok()).collect())
     }
 }

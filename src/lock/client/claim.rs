@@ -38,6 +38,14 @@ pub fn of_this_host(config: &Config, paths: &Paths, locks: LockSet, reason: Opti
     Ok(Claim { owner: owner(config, paths)?, host_id: host_id(paths)?, boot, locks, reason })
 }
 
+/// What a patch run gives as its reason: its id.
+///
+/// # Errors
+/// [`Error::Usage`] if it is no text of one line.
+pub fn reason_of(run: &str) -> Result<Option<Note>> {
+    Note::new(&format!("patch run {run}")).map(Some)
+}
+
 /// There is no default backend.
 pub fn no_lock() -> Error {
     Error::Usage("no lock is configured; write section [lock] with backend =, see patch-config(5)".into())

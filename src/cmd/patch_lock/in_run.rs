@@ -1,0 +1,237 @@
+//! Patch mode: the lock of a run that is staged, recorded in its journal.
+//!
+//! The host lock is never held while the service is asked. So the intent is recorded first, the flags are read again afterwards, and
+//! what was granted to a run that is gone by then is given back.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Local};
+
+use crate::cmd::chain;
+use crate::cmd::place::Place;
+use crate::cmd::scene::Scene;
+use crate::cmd::walk::{Site, Walk};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::flag::journal;
+use crate::flag::order::Order;
+use crate::flag::record::Draft;
+use crate::flag::run::Run;
+use crate::flag::state::State;
+use crate::lock::client::Held;
+use crate::lock::client::held::Asked;
+use crate::lock::client::remembered::Remembered;
+use crate::lock::name::{LockName, LockSet};
+use crate::paths::{self, Paths};
+use crate::sys::clock::Clock;
+use crate::sys::dir::Dir;
+use crate::sys::lockfile::Lock;
+
+use super::asking::{self, Asking, Outcome, Wait};
+use super::site::{self, Service};
+use super::{Acquire, Release};
+
+/// The name of this stage.
+const STAGE: &str = "patch-lock";
+
+/// A run that this tool may work for: staged, with its flag up.
+struct Staged {
+    scene: Scene,
+    run: Run,
+}
+
+/// `patch-lock acquire -p`
+pub fn acquire(place: &Place, args: &Acquire) -> Result<Exit> {
+    let paths = place.paths()?;
+    if !chain::all_there(&[paths.flag(), paths.log()]) {
+        return chain::NOTHING;
+    }
+    let Some((config, lock)) = begin(place, &paths)? else { return chain::NOTHING };
+    let site = Site { paths: &paths, config: &config, clock: place.clock() };
+    let question = args.dry_run || place.is_only_a_question(&paths);
+    let ended = stage(place, &site, &config, args, lock).inspect_err(|error| {
+        if !question {
+            chain::tell_once_a_day(&site, error);
+        }
+    });
+    if !question {
+        chain::deliver(&site);
+    }
+    ended
+}
+
+/// What every call begins with: the host lock, a boot that is ours to work in, the configuration.
+fn begin(place: &Place, paths: &Paths) -> Result<Option<(Arc<Config>, Lock)>> {
+    let Some(lock) = chain::lock(paths)? else { return Ok(None) };
+    if chain::hands_off(paths)? {
+        return Ok(None);
+    }
+    let config = place.config(paths).inspect_err(|error| chain::tell_of_configuration(place, paths, error))?;
+    Ok(Some((Arc::new(config), lock)))
+}
+
+fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock: Lock) -> Result<Exit> {
+    let question = args.dry_run || place.is_only_a_question(site.paths);
+    let Some(Staged { scene, run }) = look(site.paths)? else { return chain::NOTHING };
+    Order::read(&scene.etc)?;
+    if !is_open(site.config, site.clock) {
+        return chain::NOTHING;
+    }
+    let service = Service::with(place, site.paths.clone(), Arc::clone(config))?;
+    let locks = service.names(&args.names)?;
+    let of_run: Vec<Held> = parse(&run.grants);
+    if locks.iter().all(|lock| site::find(&of_run, service.kind(), lock).is_some()) {
+        let mut walk = Walk::new(site, scene);
+        if !question {
+            finish(&mut walk, &run, &[])?;
+        }
+        return Ok(Exit::Done);
+    }
+    not_by_hand(&service, &locks)?;
+    if question {
+        exit::out(format_args!("would ask {} for the lock of run {}", Asked { kind: service.kind(), locks }, run.id));
+        return Ok(Exit::Done);
+    }
+    let claim = super::claim(site, &run.id, Some(locks.clone()))?;
+    let asked = Asked { kind: service.kind(), locks }.to_string();
+    if run.fact("locking") != Some(&asked) {
+        Walk::new(site, scene).record(&Draft::note("asking for the lock").field("locking", &asked))?;
+    }
+    drop(lock);
+    let asking = Asking {
+        backend: Arc::clone(&service.backend),
+        claim,
+        wait: Wait::of(&args.wait, service.lock()?),
+        lock: service.lock()?,
+        is_wanted: &|| Ok(is_open(site.config, site.clock) && is_staged(site.paths, &run.id)?),
+    };
+    match asking.run() {
+        Ok(Outcome::Granted(held)) => record(site, &service, &run, &held),
+        Ok(Outcome::NotYet(why)) => {
+            exit::note(why);
+            Ok(Exit::NotYet)
+        }
+        Ok(Outcome::Unwanted) => chain::NOTHING,
+        Ok(Outcome::Signal(signal, held)) => {
+            record(site, &service, &run, &held)?;
+            Ok(asking::ended_by(signal))
+        }
+        Err(Error::Unreachable { service, reason }) => unreachable(site, &run, service, reason),
+        Err(error) => Err(error),
+    }
+}
+
+/// The run, if it is staged.
+fn look(paths: &Paths) -> Result<Option<Staged>> {
+    let scene = Scene::look(paths)?;
+    let run = scene.run.clone().filter(|run| scene.flag && run.state == Some(State::Staged));
+    Ok(run.map(|run| Staged { scene, run }))
+}
+
+/// Whether the run is still the one, without the host lock: one append is one line, and half a line is none.
+fn is_staged(paths: &Paths, id: &str) -> Result<bool> {
+    let etc = Dir::open(&paths.etc())?;
+    let run = journal::run(&etc, paths::LOG)?;
+    Ok(etc.has(paths::FLAG)? && run.is_some_and(|run| run.id == id && run.state == Some(State::Staged)))
+}
+
+fn is_open(config: &Config, clock: Clock) -> bool {
+    let local = DateTime::<Local>::from(clock.now()).time();
+    config.patchit.window.is_none_or(|window| window.contains(local))
+}
+
+/// What a person has taken on this host is not given to a run, which would release it at its end.
+fn not_by_hand(service: &Service, locks: &LockSet) -> Result<()> {
+    let remembered = Remembered::read(&service.paths)?;
+    match locks.iter().find_map(|lock| remembered.find(service.kind(), lock)) {
+        None => Ok(()),
+        Some(held) => Err(Error::Busy(format!(
+            "lock {} is held by hand on this host; patch-lock release gives it back",
+            held.lock
+        ))),
+    }
+}
+
+/// Records what was granted, if the run is still the one; else gives it back.
+fn record(site: &Site, service: &Service, run: &Run, held: &[Held]) -> Result<Exit> {
+    if held.is_empty() {
+        return Ok(Exit::Done);
+    }
+    let _lock = wait_for_the_host(site.paths)?;
+    let known = service.held_by_run()?;
+    let new: Vec<Held> = held.iter().filter(|grant| !known.contains(grant)).cloned().collect();
+    match look(site.paths)?.filter(|staged| staged.run.id == run.id) {
+        Some(staged) => {
+            let mut walk = Walk::new(site, staged.scene);
+            finish(&mut walk, &staged.run, &new)?;
+            Ok(Exit::Done)
+        }
+        None => give_back(service, &new),
+    }
+}
+
+fn finish(walk: &mut Walk, run: &Run, new: &[Held]) -> Result<()> {
+    for grant in new {
+        walk.record(&Draft::note("the lock is held").field("grant", grant.to_string()))?;
+        exit::note(format_args!("lock {} is held (grant {})", grant.lock, grant.number));
+    }
+    if run.stages.contains(STAGE) { Ok(()) } else { walk.record(&Draft::stage_done(STAGE)) }
+}
+
+/// The run was called off while its lock was waited for.
+fn give_back(service: &Service, grants: &[Held]) -> Result<Exit> {
+    for grant in grants {
+        service.backend.release(grant)?;
+        exit::note(format_args!("gave lock {} back: the run is over", grant.lock));
+    }
+    chain::NOTHING
+}
+
+/// A stage may work for hours; the grant can wait, and is found again if this tool is killed meanwhile.
+fn wait_for_the_host(paths: &Paths) -> Result<Lock> {
+    loop {
+        if let Some(lock) = chain::lock(paths)? {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
+fn unreachable(site: &Site, run: &Run, service: String, reason: String) -> Result<Exit> {
+    let _lock = wait_for_the_host(site.paths)?;
+    match look(site.paths)?.filter(|staged| staged.run.id == run.id) {
+        Some(staged) => chain::unreachable(site, &mut Walk::new(site, staged.scene), service, reason),
+        None => chain::NOTHING,
+    }
+}
+
+fn parse(grants: &[String]) -> Vec<Held> {
+    grants.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// `patch-lock release -p`: a stage behind the lock found that the night is over; the run stays staged and asks again.
+pub fn release(place: &Place, args: &Release) -> Result<Exit> {
+    let paths = place.paths()?;
+    if !chain::all_there(&[paths.flag(), paths.log()]) {
+        return chain::NOTHING;
+    }
+    let Some((config, _lock)) = begin(place, &paths)? else { return chain::NOTHING };
+    let site = Site { paths: &paths, config: &config, clock: place.clock() };
+    let Some(Staged { scene, run }) = look(&paths)? else { return chain::NOTHING };
+    let grants = parse(&run.grants);
+    let wanted = |lock: &LockName| args.names.is_empty() || args.names.contains(lock);
+    let service = Service::with(place, paths.clone(), Arc::clone(&config))?;
+    let mut walk = Walk::new(&site, scene);
+    for grant in grants.iter().filter(|grant| grant.kind == service.kind() && wanted(&grant.lock)) {
+        if args.dry_run || place.is_only_a_question(&paths) {
+            exit::out(format_args!("would give back lock {} (grant {})", grant.lock, grant.number));
+            continue;
+        }
+        service.backend.release(grant)?;
+        walk.record(&Draft::note("given back before the first change").field("released", grant.to_string()))?;
+        exit::note(format_args!("released lock {}", grant.lock));
+    }
+    Ok(Exit::Done)
+}
