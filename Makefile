@@ -32,7 +32,7 @@ check: ground lint
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
-NEEDED := apt-utils binutils busybox-static debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
+NEEDED := apt-utils binutils busybox-static curl debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
           openssl python3 python3-venv shellcheck strace systemd-container time xz-utils zstd
 tools:
 	@missing=""; for p in $(NEEDED); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
@@ -111,9 +111,9 @@ dist: tools
 
 install: build
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(unitdir) \
-	  $(DESTDIR)/etc/init.d $(DESTDIR)/etc/cron.d $(DESTDIR)/etc/patch/confirm.d $(DESTDIR)/etc/patch/on_failure.d
+	  $(DESTDIR)/etc/init.d $(DESTDIR)/etc/cron.d $(DESTDIR)/etc/patch/confirm.d $(DESTDIR)/etc/patch/on_failure.d $(DESTDIR)/etc/patch/overdue.d
 	install -m 0755 $(addprefix $(BUILT)/,$(TOOLS_BIN)) $(DESTDIR)$(sbindir)
-	install -m 0755 rc/sysv/patchit $(DESTDIR)/etc/init.d/patchit
+	install -m 0755 rc/sysv/patchit rc/sysv/patch-lockd $(DESTDIR)/etc/init.d
 	install -m 0644 $(wildcard rc/systemd/*.service) $(DESTDIR)$(unitdir)
 	install -d $(DESTDIR)$(unitdir)/system-update.target.wants
 	ln -sf ../patchit-offline.service $(DESTDIR)$(unitdir)/system-update.target.wants/patchit-offline.service

@@ -12,8 +12,10 @@
 pub mod access;
 pub mod counts;
 pub mod desk;
+pub mod host;
 pub mod http;
 pub mod long_poll;
+pub mod overdue;
 pub mod run;
 pub mod secret;
 pub mod service;

@@ -111,6 +111,7 @@ fn spawn(dir: &Path) -> (Child, SocketAddr) {
     let mut child = command(dir).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    // Nobody reads the rest; it is a line or two.
     let Some(address) = line.trim().strip_prefix("listening on ") else {
         let mut words = String::new();
         child.stderr.take().unwrap().read_to_string(&mut words).unwrap();

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used)]
 
 mod access;
+mod cli;
 mod daemon;
+mod disk;
 mod grants;
 mod input;
+mod tls;
 mod wire;

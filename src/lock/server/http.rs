@@ -10,6 +10,7 @@ mod fault;
 pub mod listen;
 mod metrics;
 mod native;
+pub mod tls;
 
 use std::net::IpAddr;
 use std::sync::Arc;

@@ -7,13 +7,16 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, watch};
 
-use super::desk::{Desk, Told};
+use super::desk::Desk;
+use super::host;
 use super::http::listen::Server;
+use super::overdue;
 use super::service::Service;
 use super::settings::Settings;
 use super::store::Store;
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::paths::Paths;
 
 /// How long requests that are open at the end may take.
 const END: Duration = Duration::from_secs(10);
@@ -24,12 +27,13 @@ const END: Duration = Duration::from_secs(10);
 /// # Errors
 /// If the store cannot be opened or an address is taken. Once it listens it ends only because it was told to.
 pub fn run(
+    paths: &Paths,
     settings: Settings,
-    told: Told,
     read: &dyn Fn() -> Result<Settings>,
     ready: &dyn Fn(&[std::net::SocketAddr]),
 ) -> Result<()> {
     let store = Store::open(&settings.store)?;
+    let told = overdue::teller(paths.clone(), settings.overdue_hooks.clone())?;
     let (desk, clerk) = Desk::open(store, settings.terms(), told)?;
     let why = Error::io("start", "the desk");
     let thread = std::thread::Builder::new().name("desk".into()).spawn(move || clerk.work()).map_err(why)?;
@@ -53,8 +57,8 @@ async fn serve(
     let mut signals = Signals::new()?;
     let (end, ending) = watch::channel(false);
     let (alive, mut gone) = mpsc::channel(1);
-    let (listen, limit) = (settings.listen.clone(), settings.connections);
-    let service = Arc::new(Service::new(desk, settings, ending));
+    let (listen, limit) = (settings.listen.clone(), host::room_for(settings.connections));
+    let service = Arc::new(Service::new(desk, settings, ending)?);
     let server = Server::new(Arc::clone(&service), limit, alive);
     let mut addresses = Vec::new();
     for address in listen {
@@ -64,12 +68,14 @@ async fn serve(
     }
     drop(server);
     ready(&addresses);
+    host::notify("READY=1");
     while signals.next().await == Wish::ReadAgain {
-        match read().map(|settings| service.change(settings)) {
-            Ok(_) => exit::note("the configuration was read again"),
+        match read().and_then(|settings| service.change(settings)) {
+            Ok(()) => exit::note("the configuration was read again"),
             Err(error) => exit::warn(format_args!("{error}; the old configuration stays")),
         }
     }
+    host::notify("STOPPING=1");
     // Nobody listens to it any more only if all have ended.
     let _ = end.send(true);
     let _ = tokio::time::timeout(END, gone.recv()).await;

@@ -6,24 +6,32 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 
 use super::access::{Client, Shown};
 use super::counts::Counts;
 use super::desk::{Desk, Unavailable};
-use super::http::{Denied, Peer};
+use super::http::{Denied, Peer, tls};
 use super::secret::{self, Kept, Sum};
 use super::settings::Settings;
 use super::tries::Tries;
+use crate::error::Result;
 
 /// How long somebody waits for the secrets of others to be hashed.
 const HASHING: Duration = Duration::from_secs(5);
 
+/// What may be read again while the service runs.
+#[derive(Clone)]
+struct Current {
+    settings: Arc<Settings>,
+    tls: Option<TlsAcceptor>,
+}
+
 /// See above.
-#[derive(Debug)]
 pub struct Service {
     /// The way to the book.
     pub desk: Desk,
-    settings: RwLock<Arc<Settings>>,
+    current: RwLock<Current>,
     tries: Mutex<Tries>,
     /// Secrets that people chose and that were right once: the argon2 line, and the digest of what fits it.
     verified: Mutex<HashMap<String, Sum>>,
@@ -33,32 +41,50 @@ pub struct Service {
     started: Instant,
 }
 
+impl Current {
+    fn new(settings: Settings) -> Result<Self> {
+        let tls = settings.tls.as_ref().map(tls::acceptor).transpose()?;
+        Ok(Self { settings: Arc::new(settings), tls })
+    }
+}
+
 impl Service {
     /// Brings it together. `ending` becomes true when the service is to end.
-    pub fn new(desk: Desk, settings: Settings, ending: watch::Receiver<bool>) -> Self {
-        Self {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if a file that TLS needs is wrong.
+    pub fn new(desk: Desk, settings: Settings, ending: watch::Receiver<bool>) -> Result<Self> {
+        Ok(Self {
             desk,
-            settings: RwLock::new(Arc::new(settings)),
+            current: RwLock::new(Current::new(settings)?),
             tries: Mutex::default(),
             verified: Mutex::default(),
             hashing: Arc::new(Semaphore::new(1)),
             ending,
             started: Instant::now(),
-        }
+        })
     }
 
     /// The settings as they are now.
     pub fn settings(&self) -> Arc<Settings> {
-        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner).settings)
     }
 
-    /// Other settings, for all requests from now on.
+    /// How TLS is spoken on a new connection, if it is.
+    pub fn tls(&self) -> Option<TlsAcceptor> {
+        self.current.read().unwrap_or_else(PoisonError::into_inner).tls.clone()
+    }
+
+    /// Other settings, for all requests from now on, and other certificates for all connections. Where it listens, how many may
+    /// come, the store and the hooks stay.
     ///
     /// # Errors
-    /// [`Unavailable`] if there is no desk any more.
-    pub fn change(&self, settings: Settings) -> Result<(), Unavailable> {
-        self.desk.set_terms(settings.terms())?;
-        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+    /// [`Error::Usage`] if a file that TLS needs is wrong; nothing has changed.
+    pub fn change(&self, settings: Settings) -> Result<()> {
+        let current = Current::new(settings)?;
+        // Without a desk there is no service to change.
+        let _ = self.desk.set_terms(current.settings.terms());
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = current;
         lock(&self.verified).clear();
         Ok(())
     }
@@ -76,7 +102,7 @@ impl Service {
     ///
     /// # Errors
     /// [`Denied`]: nobody that is known, or too many wrong tries from there.
-    pub async fn know(&self, peer: &Peer, shown: Shown) -> Result<Arc<Client>, Denied> {
+    pub async fn know(&self, peer: &Peer, shown: Shown) -> std::result::Result<Arc<Client>, Denied> {
         let settings = self.settings();
         let (id, secret) = match shown {
             Shown::Secret { id, secret } => (id, secret),
@@ -99,7 +125,7 @@ impl Service {
         Denied::stranger()
     }
 
-    async fn is_right(&self, client: &Client, secret: String) -> Result<bool, Unavailable> {
+    async fn is_right(&self, client: &Client, secret: String) -> std::result::Result<bool, Unavailable> {
         let sum = secret::sum(&secret);
         for kept in &client.secrets {
             let is_right = match kept {
@@ -114,7 +140,7 @@ impl Service {
     }
 
     /// A secret that a person chose is hashed slowly once, then known by its digest.
-    async fn is_chosen(&self, line: &str, secret: &str, sum: &Sum) -> Result<bool, Unavailable> {
+    async fn is_chosen(&self, line: &str, secret: &str, sum: &Sum) -> std::result::Result<bool, Unavailable> {
         if lock(&self.verified).get(line).is_some_and(|known| secret::is_same(known, sum)) {
             return Ok(true);
         }

@@ -8,13 +8,14 @@ use std::time::Duration;
 
 use super::access::{Client, Clients, Role};
 use super::desk::Terms;
-use super::secret::{self, Kept};
+use super::secret::{self, Kept, Sum};
 use crate::config::ini::Ini;
 use crate::config::section::Section;
 use crate::config::values;
 use crate::error::{Error, Result};
 use crate::lock::book::terms::{Rules, Terms as LockTerms};
 use crate::lock::name::LockName;
+use crate::paths::Paths;
 use crate::sys::{glob, trusted};
 
 /// A configuration file may not be larger than this.
@@ -174,6 +175,33 @@ impl Settings {
             )));
         }
         Ok(())
+    }
+
+    /// The same, with all files below a root.
+    #[must_use]
+    pub fn below(self, paths: &Paths) -> Self {
+        let tls = self.tls.map(|files| TlsFiles {
+            certificate: paths.at(files.certificate),
+            key: paths.at(files.key),
+            client_ca: files.client_ca.map(|path| paths.at(path)),
+        });
+        Self { store: paths.at(self.store), overdue_hooks: paths.at(self.overdue_hooks), tls, ..self }
+    }
+
+    /// The same, with one client, `local`, who may do everything.
+    #[must_use]
+    pub fn with_local(self, secret: Sum) -> Self {
+        let local = Client {
+            name: "local".into(),
+            id: "local".into(),
+            secrets: vec![Kept::Sha256(secret)],
+            certificate: None,
+            owners: vec!["*".into()],
+            locks: vec!["*".into()],
+            role: Role::Admin,
+        };
+        // One client is the same as nobody.
+        Self { clients: Clients::new(vec![local]).unwrap_or_default(), ..self }
     }
 
     /// What the desk has to know.

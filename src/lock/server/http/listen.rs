@@ -16,12 +16,14 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::Peer;
+use super::{Peer, tls};
 use crate::lock::server::counts::Counts;
 use crate::lock::server::service::Service;
 
 /// How long the head of a request may take, and how long a connection may be open without one.
 const HEAD: Duration = Duration::from_secs(10);
+/// How long it may take to agree on keys.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 /// The largest head of a request.
 const HEAD_LIMIT: usize = 16 << 10;
 /// The pause after a connection that could not be taken: there are no descriptors.
@@ -71,8 +73,19 @@ impl Server {
         Counts::one(&counts.connections);
         // Answers are small and awaited; on a socket that is gone it does not matter.
         let _ = stream.set_nodelay(true);
-        let peer = Peer { address: address.ip(), certificate: None };
-        tokio::spawn(serve(self.clone(), stream, peer, place));
+        let mut peer = Peer { address: address.ip(), certificate: None };
+        let server = self.clone();
+        let Some(tls) = self.service.tls() else {
+            tokio::spawn(serve(server, stream, peer, place));
+            return;
+        };
+        tokio::spawn(async move {
+            // Who cannot shake hands learns from its own side why.
+            let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else { return };
+            let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+            peer.certificate = shown.and_then(|shown| tls::common_name(shown)).map(Arc::from);
+            serve(server, stream, peer, place).await;
+        });
     }
 }
 
