@@ -12,7 +12,7 @@
 //! | [`flag`] | patchflag, patchlog, patchdone; the state table; the rules |
 //! | [`cluster`] | patch clusters: the tree, its signatures, where they come from, how they travel |
 //! | [`exit`] [`error`] | codes and words |
-//! | [`lock`] | grants and the queue (pure); the clients of lock services |
+//! | [`lock`] | grants and the queue (pure); the clients of lock services; the service (feature `server`) |
 //! | [`mail`] | message, report, spool, delivery |
 //! | [`hook`] | script directories: who may run, in which order, with what, for how long |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |

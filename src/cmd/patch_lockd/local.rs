@@ -1,18 +1,15 @@
 //! The service of a machine that nobody has configured: for itself alone.
 
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::lock::server::secret;
 use crate::lock::server::settings::Settings;
 use crate::paths::Paths;
 use crate::sys::dir::Dir;
-use crate::sys::{replace, trusted};
+use crate::sys::{self, replace, trusted};
 
 const NAME: &str = "local.secret";
-/// A secret is one short line.
-const LIMIT: u64 = 4096;
 
 /// Where the secret of the client `local` is: beside the store.
 pub fn secret_file(store: &Path) -> PathBuf {
@@ -39,18 +36,5 @@ pub fn settings(paths: &Paths) -> Result<Settings> {
 }
 
 fn read(dir: &Dir) -> Result<Option<String>> {
-    let path = dir.join(NAME);
-    let Some(file) = dir.file(NAME)? else { return Ok(None) };
-    let mode = file.metadata().map_err(Error::io("look at", &path))?.mode();
-    if mode & 0o077 != 0 {
-        let why = format!("mode {:04o} lets others read it; remove it, and a new one is made", mode & 0o7777);
-        return Err(Error::refused(path.display(), why));
-    }
-    let bytes = trusted::read_all(file, &path, LIMIT)?;
-    let text = String::from_utf8(bytes).map_err(|_| Error::refused(path.display(), "it is not UTF-8"))?;
-    let secret = text.trim();
-    if secret.is_empty() {
-        return Err(Error::refused(path.display(), "it is empty; remove it, and a new one is made"));
-    }
-    Ok(Some(secret.to_string()))
+    if dir.has(NAME)? { sys::secret::first_line(&dir.join(NAME)).map(Some) } else { Ok(None) }
 }

@@ -11,16 +11,15 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
-use std::os::unix::fs::MetadataExt;
 use tokio_rustls::TlsAcceptor;
 use x509_cert::der::asn1::{ObjectIdentifier, Utf8StringRef};
 use x509_cert::der::{Decode, Tag, Tagged};
 
 use crate::error::{Error, Result};
 use crate::lock::server::settings::TlsFiles;
-use crate::sys::trusted;
+use crate::sys::{secret, trusted};
 
-/// No certificate, key or list of authorities is larger.
+/// No certificate or list of authorities is larger.
 const LIMIT: u64 = 4 << 20;
 /// id-at-commonName, RFC 5280, appendix A.
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -74,14 +73,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>> {
 }
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>> {
-    let file = trusted::file(path)?;
-    let mode = file.metadata().map_err(Error::io("look at", path))?.mode();
-    if mode & 0o007 != 0 {
-        let why = format!("mode {:04o} lets everybody read it; chmod o= {}", mode & 0o7777, path.display());
-        return Err(Error::refused(path.display(), why));
-    }
-    let bytes = trusted::read_all(file, path, LIMIT)?;
-    PrivateKeyDer::from_pem_slice(&bytes)
+    PrivateKeyDer::from_pem_slice(&secret::read(path)?)
         .map_err(|why| Error::refused(path.display(), format!("it is no private key in PEM: {why}")))
 }
 
