@@ -9,6 +9,7 @@
 pub mod claim;
 mod dir;
 mod dlm;
+mod etcd;
 mod fleetlock;
 mod foreman;
 pub mod held;
@@ -42,7 +43,7 @@ pub fn open(lock: &config::Lock, paths: &Paths, clock: Clock) -> Result<Box<dyn 
         Service::Dlm(web, version) => Box::new(dlm::Dlm::new(web, *version, paths, lock.timeout)?),
         Service::Foreman(web) => Box::new(foreman::Foreman::new(web, paths, lock.timeout)?),
         Service::FleetLock(web) => Box::new(fleetlock::FleetLock::new(web, paths, lock.timeout)?),
-        Service::Etcd(_) => return Err(Error::Usage("backend etcd is not part of this version".into())),
+        Service::Etcd(web) => Box::new(etcd::Etcd::new(web, paths, lock.timeout, clock)?),
         Service::Dir { path, scope } => Box::new(dir::Directory::new(paths, path, *scope, lock.timeout, clock)),
     })
 }

@@ -24,6 +24,9 @@ const ROUND: Duration = Duration::from_secs(55);
 /// A service that says "at once" faster than this is not believed.
 const AT_ONCE: Duration = Duration::from_millis(200);
 
+/// So long a service that was told of the end has for its last word.
+const LAST_WORD: Duration = Duration::from_secs(2);
+
 /// How long to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wait {
@@ -200,7 +203,7 @@ impl Asking<'_> {
     /// The request is still under way: it may have been granted in this moment, and then nobody would know.
     fn leave(&self, ear: &Ear<Result<Answer>>, signal: i32) -> Outcome {
         self.withdraw();
-        if let Ok(Heard::Done(Ok(Answer::Granted(held)))) = ear.hear.recv_timeout(self.lock.timeout) {
+        if let Ok(Heard::Done(Ok(Answer::Granted(held)))) = ear.hear.recv_timeout(self.lock.timeout.min(LAST_WORD)) {
             return Outcome::Signal(signal, held);
         }
         Outcome::Signal(signal, Vec::new())

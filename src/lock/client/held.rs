@@ -3,6 +3,7 @@
 use std::fmt::{self, Write as _};
 use std::str::FromStr;
 
+use super::words;
 use crate::lock::grant::Number;
 use crate::lock::name::{LockName, LockSet, Owner};
 
@@ -98,7 +99,8 @@ impl FromStr for Asked {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || format!("{text:?} names no locks; write KIND LOCK …");
         let (kind, names) = text.split_once(' ').ok_or_else(wrong)?;
-        let lock = |word: &str| LockName::new(&unescape(word).ok_or_else(wrong)?).map_err(|why| why.to_string());
+        let lock =
+            |word: &str| LockName::new(&words::unpercent(word).ok_or_else(wrong)?).map_err(|why| why.to_string());
         let locks = names.split(' ').map(lock).collect::<Result<Vec<_>, _>>()?;
         Ok(Self { kind: kind.parse()?, locks: LockSet::new(locks).map_err(|why| why.to_string())? })
     }
@@ -129,7 +131,7 @@ impl FromStr for Held {
             Some(number) => (number, Counted::Here),
             None => (number, Counted::ByService),
         };
-        let name = |text| unescape(text).ok_or_else(wrong);
+        let name = |text| words::unpercent(text).ok_or_else(wrong);
         Ok(Self {
             kind: kind.parse()?,
             owner: Owner::new(&name(owner)?).map_err(|why| why.to_string())?,
@@ -153,22 +155,6 @@ fn escape(name: &str) -> String {
         }
     }
     word
-}
-
-fn unescape(word: &str) -> Option<String> {
-    let mut bytes = Vec::with_capacity(word.len());
-    let mut rest = word.as_bytes();
-    while let Some((&byte, after)) = rest.split_first() {
-        if byte == b'%' {
-            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
-            bytes.push(u8::from_str_radix(hex, 16).ok()?);
-            rest = &after[2..];
-        } else {
-            bytes.push(byte);
-            rest = after;
-        }
-    }
-    String::from_utf8(bytes).ok()
 }
 
 #[cfg(test)]

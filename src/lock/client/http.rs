@@ -116,7 +116,22 @@ impl Http {
         body: Option<&T>,
         patience: Duration,
     ) -> Result<Reply> {
-        let response = self.open(method, path, body, self.timeout.saturating_add(patience))?;
+        self.send_as(method, path, body, None, patience)
+    }
+
+    /// The same, with a token that was given for a password.
+    ///
+    /// # Errors
+    /// As [`Http::send`].
+    pub fn send_as<T: Serialize>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: Option<&T>,
+        token: Option<&str>,
+        patience: Duration,
+    ) -> Result<Reply> {
+        let response = self.open(method, path, body, token, self.timeout.saturating_add(patience))?;
         let status = response.status().as_u16();
         let body =
             response.into_body().into_with_config().limit(LIMIT).read_to_vec().map_err(|why| self.broken(&why))?;
@@ -132,6 +147,7 @@ impl Http {
         method: &Method,
         path: &str,
         body: Option<&T>,
+        token: Option<&str>,
         end: Duration,
     ) -> Result<ureq::http::Response<ureq::Body>> {
         let failed = |why: &dyn std::fmt::Display| Error::failed("ask", &self.base, why);
@@ -139,6 +155,9 @@ impl Http {
         let mut request = Request::builder().method(method).uri(format!("{}{path}", self.base));
         for (name, value) in &self.headers {
             request = request.header(*name, value);
+        }
+        if let Some(token) = token {
+            request = request.header("authorization", token);
         }
         // Foreman wants to be told of JSON even where there is none.
         let request = request.header("content-type", "application/json").header("accept", "application/json");

@@ -27,7 +27,9 @@ impl Promises {
                 down_until: true,
                 list: true,
             },
-            Kind::Etcd => Self { queue: true, numbers: true, force: true, list: true, ..BARE },
+            Kind::Etcd => {
+                Self { queue: true, numbers: true, history: true, force: true, down_until: true, list: true, ..BARE }
+            }
             Kind::Dlm | Kind::Dir => Self { list: true, ..BARE },
             Kind::Foreman | Kind::FleetLock => BARE,
         }

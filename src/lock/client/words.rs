@@ -21,6 +21,23 @@ pub fn percent(name: &str) -> String {
     text
 }
 
+/// What [`percent`] made of a name; `None` if it did not.
+pub fn unpercent(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        if byte == b'%' {
+            let hex = std::str::from_utf8(after.get(..2)?).ok()?;
+            bytes.push(u8::from_str_radix(hex, 16).ok()?);
+            rest = &after[2..];
+        } else {
+            bytes.push(byte);
+            rest = after;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// A service cannot do something at all.
 pub fn cannot(kind: Kind, what: &str) -> Error {
     Error::Usage(format!("backend {kind} cannot {what}"))
