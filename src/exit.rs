@@ -91,11 +91,14 @@ pub fn main<A: clap::Parser>(tool: &'static str, body: impl FnOnce(&A) -> Result
     })
 }
 
-/// What clap says is wrong, without its own `error:` and the usage below it.
+/// What clap says is wrong, without its own `error:` and the usage below it; cut, for it quotes arguments of any size.
 fn first_paragraph(text: &str) -> String {
+    const LIMIT: usize = 600;
     let text = text.strip_prefix("error: ").unwrap_or(text);
     let lines: Vec<&str> = text.lines().map(str::trim).take_while(|line| !line.is_empty()).collect();
-    lines.join(" ")
+    let words = lines.join(" ");
+    let is_long = words.chars().nth(LIMIT).is_some();
+    if is_long { words.chars().take(LIMIT).chain(['…']).collect() } else { words }
 }
 
 static TOOL: OnceLock<&'static str> = OnceLock::new();
@@ -203,6 +206,7 @@ mod tests {
     fn what_is_wrong_with_the_arguments_is_told_in_one_line() {
         let said = "error: the following required arguments were not provided:\n  --subject <TEXT>\n\nUsage: x\n";
         assert_eq!(first_paragraph(said), "the following required arguments were not provided: --subject <TEXT>");
+        assert!(first_paragraph(&format!("error: invalid value '{}'", "x".repeat(100_000))).len() < 700);
     }
 
     #[test]
