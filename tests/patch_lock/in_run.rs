@@ -203,6 +203,22 @@ fn term_during_a_wait_leaves_the_run_as_it_was() {
 }
 
 #[test]
+fn a_grant_that_cannot_be_recorded_because_a_stage_works_is_found_by_the_next_tick() {
+    let late = Step::Late(Duration::from_millis(500), 200, GRANT.into());
+    let (host, server) = meet(vec![late, ok(GRANT)]);
+    let child = host.start(&["acquire", "-p"]);
+    until("it asks", || !server.asked().is_empty());
+    let stage = patchflag::sys::lockfile::try_take(&host.path("run/patch/lock")).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    signal(&child, Signal::SIGTERM);
+    assert_eq!(Said::from(child.wait_with_output().unwrap()).code, 143);
+    assert!(!journal(&host).contains("grant="));
+    drop(stage);
+    assert_eq!(host.run(&["acquire", "-p"]).code, 0);
+    assert_eq!(journal(&host).matches("grant=").count(), 2);
+}
+
+#[test]
 fn an_unfit_flag_is_2_and_nobody_is_asked() {
     let (host, server) = meet(vec![]);
     host.write("etc/patchflag", "resaon = typo\n");

@@ -29,7 +29,7 @@ use crate::sys::clock::Clock;
 use crate::sys::dir::Dir;
 use crate::sys::lockfile::Lock;
 
-use super::asking::{self, Asking, Outcome, Wait};
+use super::asking::{self, Asking, Ear, Outcome, Wait};
 use super::site::{self, Service};
 use super::{Acquire, Release};
 
@@ -159,7 +159,10 @@ fn record(site: &Site, service: &Service, run: &Run, held: &[Held]) -> Result<Ex
     if held.is_empty() {
         return Ok(Exit::Done);
     }
-    let _lock = wait_for_the_host(site.paths)?;
+    let _lock = match wait_for_the_host(site.paths)? {
+        Ok(lock) => lock,
+        Err(signal) => return Ok(asking::ended_by(signal)),
+    };
     let known = service.held_by_run()?;
     let new: Vec<Held> = held.iter().filter(|grant| !known.contains(grant)).cloned().collect();
     match look(site.paths)?.filter(|staged| staged.run.id == run.id) {
@@ -189,18 +192,25 @@ fn give_back(service: &Service, grants: &[Held]) -> Result<Exit> {
     chain::NOTHING
 }
 
-/// A stage may work for hours; the grant can wait, and is found again if this tool is killed meanwhile.
-fn wait_for_the_host(paths: &Paths) -> Result<Lock> {
+/// A stage may work for hours; the grant can wait. Who ends us meanwhile, by a signal, loses nothing: what was asked for is in the
+/// journal, and the next tick finds the grant.
+fn wait_for_the_host(paths: &Paths) -> Result<std::result::Result<Lock, i32>> {
+    let ear: Ear<()> = Ear::open()?;
     loop {
         if let Some(lock) = chain::lock(paths)? {
-            return Ok(lock);
+            return Ok(Ok(lock));
         }
-        std::thread::sleep(Duration::from_secs(1));
+        if let Some(signal) = ear.sleep(Duration::from_secs(1)) {
+            return Ok(Err(signal));
+        }
     }
 }
 
 fn unreachable(site: &Site, run: &Run, service: String, reason: String) -> Result<Exit> {
-    let _lock = wait_for_the_host(site.paths)?;
+    let _lock = match wait_for_the_host(site.paths)? {
+        Ok(lock) => lock,
+        Err(signal) => return Ok(asking::ended_by(signal)),
+    };
     match look(site.paths)?.filter(|staged| staged.run.id == run.id) {
         Some(staged) => chain::unreachable(site, &mut Walk::new(site, staged.scene), service, reason),
         None => chain::NOTHING,

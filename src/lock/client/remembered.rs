@@ -123,7 +123,12 @@ pub fn granted(paths: &Paths, kind: Kind, locks: &LockSet, grants: &[Held]) -> R
 pub fn ended(paths: &Paths, kind: Kind, lock: &LockName) -> Result<()> {
     change(paths, |all| {
         all.held.retain(|held| held.kind != kind || held.lock != *lock);
-        all.asked.retain(|asked| asked.kind != kind || !asked.locks.contains(lock) || asked.locks.iter().count() > 1);
+        for asked in std::mem::take(&mut all.asked) {
+            let is_other = |name: &&LockName| asked.kind != kind || *name != lock;
+            if let Ok(locks) = LockSet::new(asked.locks.iter().filter(is_other).cloned()) {
+                all.asked.push(Asked { locks, ..asked });
+            }
+        }
     })
 }
 
@@ -152,6 +157,20 @@ mod tests {
         assert_eq!(std::fs::read_to_string(paths.grants()).unwrap(), "lockd web 7 web01\n");
         assert_eq!(Remembered::read(&paths).unwrap().find(Kind::Lockd, &held.lock), Some(&held));
         ended(&paths, Kind::Lockd, &held.lock).unwrap();
+        assert_eq!(Remembered::read(&paths).unwrap(), Remembered::default());
+    }
+
+    #[test]
+    fn of_an_intent_for_several_each_ends_by_itself() {
+        let (_keep, paths) = place();
+        let [web, db] = ["web", "db"].map(|name| LockName::new(name).unwrap());
+        let both = LockSet::new([web.clone(), db.clone()]).unwrap();
+        asking(&paths, Kind::Lockd, &both).unwrap();
+        ended(&paths, Kind::Dlm, &web).unwrap();
+        assert_eq!(std::fs::read_to_string(paths.grants()).unwrap(), "asking lockd db web\n");
+        ended(&paths, Kind::Lockd, &web).unwrap();
+        assert_eq!(std::fs::read_to_string(paths.grants()).unwrap(), "asking lockd db\n");
+        ended(&paths, Kind::Lockd, &db).unwrap();
         assert_eq!(Remembered::read(&paths).unwrap(), Remembered::default());
     }
 
