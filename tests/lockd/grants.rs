@@ -161,3 +161,25 @@ fn other_terms_hold_from_a_sighup_on_and_wrong_ones_do_not() {
     std::thread::sleep(std::time::Duration::from_millis(200));
     assert_eq!(get(daemon.address, ALL, "/lock/1/locks/web").1["slots"], 2);
 }
+
+#[test]
+fn an_overdue_grant_is_told_to_the_programs_and_lasts() {
+    use std::os::unix::fs::PermissionsExt;
+    let scratch = tempfile::tempdir().unwrap();
+    let hooks = scratch.path().join("overdue.d");
+    std::fs::create_dir(&hooks).unwrap();
+    let said = scratch.path().join("said");
+    std::fs::write(hooks.join("10-say"), format!("#!/bin/sh\necho \"$@\" >>{}\n", said.display())).unwrap();
+    std::fs::set_permissions(hooks.join("10-say"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    let keys = format!("overdue_hooks = {}\n", hooks.display());
+    let mut daemon = Daemon::in_dir(scratch.path(), &keys, &format!("[lock web]\noverdue = 1s\n{CLIENTS}"));
+    let held = number(&acquire(daemon.address, "web01", &["web"], 0));
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    daemon.kill_and_restart();
+    wait_until(|| said.exists() && !std::fs::read(&said).unwrap().is_empty());
+    let (_, stands) = get(daemon.address, ALL, "/lock/1/locks/web");
+    let holder = &stands["holders"][0];
+    assert_eq!((&holder["number"], &holder["overdue"]), (&json!(held), &json!(true)));
+    let since = holder["since"].as_str().unwrap();
+    assert_eq!(std::fs::read_to_string(&said).unwrap(), format!("web web01 {held} {since}\n"));
+}

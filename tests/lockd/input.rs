@@ -82,3 +82,17 @@ fn who_sends_slower_than_anybody_would_is_closed() {
     let mut rest = Vec::new();
     assert_eq!(body.read_to_end(&mut rest).unwrap(), 0);
 }
+
+#[test]
+fn one_connection_too_many_is_told_so() {
+    let daemon = Daemon::with_lockd("connections = 2", crate::daemon::CLIENTS);
+    let (first, second) = (connect(daemon.address), connect(daemon.address));
+    let (status, word) = answer(connect(daemon.address)).unwrap();
+    assert_eq!((status, &word["kind"]), (503, &json!("unavailable")));
+    drop((first, second));
+    crate::wire::wait_until(|| {
+        let mut stream = connect(daemon.address);
+        send(&mut stream, "GET /healthz", "", b"");
+        answer(stream).is_some_and(|(status, _)| status == 200)
+    });
+}

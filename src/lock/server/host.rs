@@ -1,9 +1,11 @@
 //! What the machine gives the service: descriptors, and an init system that wants to know when it is ready.
 
+use std::os::fd::AsFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::socket::{setsockopt, sockopt};
 
 use crate::exit;
 
@@ -24,6 +26,16 @@ pub fn room_for(wanted: usize) -> usize {
         ));
     }
     wanted.min(room)
+}
+
+/// Has the kernel ask, tcp(7), whether the other end of a silent connection is still there: a host that lost its power while it
+/// waited is found out within a minute, and offered nothing.
+pub fn keep_alive(connection: &impl AsFd) {
+    // A kernel that cannot do it leaves us with the end of the wait.
+    let _ = setsockopt(connection, sockopt::KeepAlive, &true);
+    let _ = setsockopt(connection, sockopt::TcpKeepIdle, &30);
+    let _ = setsockopt(connection, sockopt::TcpKeepInterval, &10);
+    let _ = setsockopt(connection, sockopt::TcpKeepCount, &3);
 }
 
 /// Tells systemd how the service stands, `sd_notify(3)`; others did not ask.

@@ -18,6 +18,7 @@ use tokio::sync::mpsc;
 
 use super::{Peer, tls};
 use crate::lock::server::counts::Counts;
+use crate::lock::server::host;
 use crate::lock::server::service::Service;
 
 /// How long the head of a request may take, and how long a connection may be open without one.
@@ -71,6 +72,7 @@ impl Server {
             return;
         };
         Counts::one(&counts.connections);
+        host::keep_alive(&stream);
         // Answers are small and awaited; on a socket that is gone it does not matter.
         let _ = stream.set_nodelay(true);
         let mut peer = Peer { address: address.ip(), certificate: None };
