@@ -52,8 +52,16 @@ impl Store {
     pub fn open(path: &Path) -> Result<Self> {
         let (above, name) = trusted::split(path)?;
         let dir = Dir::create(above, 0o700)?;
-        if dir.file(name)?.is_none() {
-            let name = name.to_str().ok_or_else(|| Error::refused(path.display(), "its name is not UTF-8"))?;
+        let name = name.to_str().ok_or_else(|| Error::refused(path.display(), "its name is not UTF-8"))?;
+        // Judged and closed at once: a descriptor that is closed later would take the database's lock with it, fcntl(2).
+        let is_new = dir.file(name)?.is_none();
+        if dir.look(name)?.is_none_or(|file| file.st_size == 0) && dir.has(format!("{name}-wal"))? {
+            // Grants are in it, and `SQLite` would take it for a leftover.
+            let why =
+                format!("its log {} is there, and what it belongs to is not; put the store back", log(path).display());
+            return Err(Error::refused(path.display(), why));
+        }
+        if is_new {
             replace::create(&dir, name, b"", 0o600)?;
         }
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -222,6 +230,13 @@ impl Store {
             other => Error::failed("set up", self.path.display(), other),
         }
     }
+}
+
+/// What was written last: it is in the file itself only after a while.
+fn log(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push("-wal");
+    name.into()
 }
 
 fn code(why: &sqlx::Error) -> Option<i32> {

@@ -159,3 +159,19 @@ fn a_step_of_forgetting_spares_what_is_new() {
     let left = pair.store.history(&Query { limit: 100, ..Query::default() }, &|_| true).unwrap();
     assert_eq!(left.last().unwrap().number, 3);
 }
+
+#[test]
+fn a_log_without_its_store_is_not_forgotten() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    pair.write(&[event(1, granted())]);
+    let path = pair.store.path().to_path_buf();
+    // As a kill leaves it: what was granted is in the log.
+    let left = scratch.path().join("left");
+    std::fs::create_dir(&left).unwrap();
+    std::fs::copy(log(&path), left.join("locks.db-wal")).unwrap();
+    let words = Store::open(&left.join("locks.db")).unwrap_err().to_string();
+    assert!(words.contains("locks.db-wal is there"), "{words}");
+    std::fs::copy(&path, left.join("locks.db")).unwrap();
+    assert_eq!(Store::open(&left.join("locks.db")).unwrap().load().unwrap().grants.len(), 1);
+}
