@@ -16,7 +16,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample crash-sample crash demo bench install dist clean peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers tree
 
 all: build
 
@@ -28,7 +28,7 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample faults-sample
+	$(BESIDE) chain-sample faults-sample lock-proof-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -86,9 +86,18 @@ faults-sample: tree
 # Every kill point takes an hour.
 crash-sample: tree
 	python3 -m tests.crash --sample 24
-crash: tree
+crash: tree lock-proof
 	python3 -m tests.crash
 	python3 -m tests.crash_vm
+
+# The lock service: killed under load and at every call that changes its store; what clients saw against its history; no answer before
+# the flush.
+lock-proof: tree
+	python3 -m tests.lock_history_selftest
+	python3 -m tests.lock_proof
+lock-proof-sample: tree
+	python3 -m tests.lock_history_selftest
+	python3 -m tests.lock_proof --sample 16
 
 demo: tree
 	python3 -m tests.demo
@@ -99,6 +108,9 @@ bench: tools peers
 	$(MAKE) -s install PROFILE=dist DESTDIR=$(CARGO_TARGET_DIR)/shipped
 	mkdir -p target
 	python3 benches/noop.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --venv $(PEERS) --json target/bench.json
+	cargo build --locked --features server --profile dist --target $(STATIC) --example lock-load
+	python3 benches/lock.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --cache $(CACHE) --json target/bench.json \
+	  --load $(CARGO_TARGET_DIR)/$(STATIC)/dist/examples/lock-load
 
 # A tarball to install from: `tar -C / -xf`.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)
