@@ -140,6 +140,11 @@ impl Book {
         self.ledger.grants().map(|grant| &grant.lock).chain(self.queue.locks()).cloned().collect()
     }
 
+    /// How many may hold a lock at once.
+    pub fn slots(&self, lock: &LockName) -> usize {
+        self.rules.slots(lock)
+    }
+
     /// What is held, and the highest number.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
