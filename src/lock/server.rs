@@ -2,7 +2,7 @@
 //!
 //! Requests come in by [`http`], in one of the protocols there; [`access`] says who may do what; the [`desk`] puts all requests
 //! in one order, asks the [`book`](super::book), has the [`store`] write down what follows, and only then answers. What is pure
-//! (`access`, `tries`, `settings`, `words`) is apart from what is not. It promises:
+//! (`access`, `legacy`, `tries`, `settings`, `words`) is apart from what is not. It promises:
 //!
 //! * A grant is on disk before it is answered, and what was answered survives a power cut.
 //! * A request that could not be written down is answered 503, and has not happened.
@@ -14,6 +14,7 @@ pub mod counts;
 pub mod desk;
 pub mod host;
 pub mod http;
+pub mod legacy;
 pub mod long_poll;
 pub mod overdue;
 pub mod run;

@@ -21,7 +21,7 @@ fn w50_wrong_secrets_are_refused_and_then_not_even_listened_to() {
 #[test]
 fn strangers_learn_nothing() {
     let daemon = Daemon::start();
-    for path in ["/", "/metrics", "/lock/1/locks", "/lock/1/nothing", "/api/v2/locks", "/lock/1/locks/web"] {
+    for path in ["/", "/metrics", "/lock/1/locks", "/lock/1/nothing", "/api/v2/nothing", "/lock/1/locks/web"] {
         let (status, word) = get(daemon.address, "", path);
         assert_eq!((status, &word["error"]), (401, &json!("no valid credential")), "{path}");
     }

@@ -6,6 +6,8 @@ mod access;
 mod cli;
 mod daemon;
 mod disk;
+mod dlm;
+mod fleetlock;
 mod grants;
 mod input;
 mod tls;

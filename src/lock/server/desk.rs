@@ -17,7 +17,9 @@ use tokio::sync::oneshot;
 pub use clerk::{Clerk, Told};
 pub use job::Orphan;
 
+use super::access::Client;
 use super::counts::Counts;
+use super::legacy::{self, GivenBack, Whose};
 use super::store::{Query, Store};
 use super::words::{self, Reply, Standing};
 use crate::error::Result as AnyResult;
@@ -154,8 +156,8 @@ impl Desk {
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn poll(&self, poll: Poll) -> Result<Acquired> {
-        self.ask(Orphan::Skip, move |book, now| book.poll(poll, now)).await
+    pub async fn poll(&self, poll: Poll) -> Result<legacy::Polled> {
+        self.ask(Orphan::Skip, move |book, now| legacy::poll(book, poll, now)).await
     }
 
     /// See [`Book::withdraw`].
@@ -174,12 +176,12 @@ impl Desk {
         self.ask(Orphan::Apply, move |book, now| book.release(&lock, &owner, number, now)).await
     }
 
-    /// See [`Book::release_legacy`].
+    /// See [`legacy::give_back`].
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn release_legacy(&self, lock: LockName, owner: Owner) -> Result<Released> {
-        self.ask(Orphan::Apply, move |book, now| book.release_legacy(&lock, &owner, now)).await
+    pub async fn give_back(&self, lock: LockName, client: Arc<Client>, whose: Whose) -> Result<GivenBack> {
+        self.ask(Orphan::Apply, move |book, now| legacy::give_back(book, &lock, &client, whose, now)).await
     }
 
     /// See [`Book::force_release`].

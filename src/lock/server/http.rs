@@ -4,11 +4,16 @@
 //! [`body::json`], and answers what went wrong in its own form. Strangers learn nothing: whatever they ask for, they are told that
 //! they showed no valid credential.
 
+mod answer;
 mod body;
 mod caller;
+mod dlm;
 mod fault;
+mod fleetlock;
+mod foreman;
 pub mod listen;
 mod metrics;
+mod named;
 mod native;
 pub mod tls;
 
@@ -41,6 +46,9 @@ pub fn router(service: Arc<Service>) -> Router {
         .route("/healthz", get(healthz))
         .route("/metrics", get(metrics::show))
         .merge(native::router())
+        .merge(dlm::router())
+        .merge(foreman::router())
+        .merge(fleetlock::router())
         .fallback(nothing)
         .method_not_allowed_fallback(nothing)
         .with_state(service)

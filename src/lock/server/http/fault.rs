@@ -1,9 +1,9 @@
 //! What goes wrong, in the words of the native protocol.
 
 use axum::Json;
-use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::answer;
 use crate::error::Error;
 use crate::lock::book::answer::Refusal;
 use crate::lock::server::access::Forbidden;
@@ -71,15 +71,6 @@ impl From<Error> for Denied {
 
 impl IntoResponse for Denied {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.fault.kind.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut response = (status, Json(&self.fault)).into_response();
-        if let Some(seconds) = self.retry_after {
-            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
-        }
-        if status == StatusCode::UNAUTHORIZED {
-            let basic = HeaderValue::from_static("Basic realm=\"lock\"");
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, basic);
-        }
-        response
+        answer::respond(self.fault.kind.status(), Json(&self.fault), self.retry_after)
     }
 }

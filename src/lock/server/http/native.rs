@@ -10,6 +10,7 @@ use axum::{Json, Router};
 use serde::Deserialize;
 
 use super::body::{Asked, json};
+use super::named::{lock_of, owner_of};
 use super::{Caller, Denied};
 use crate::lock::book::acquire::{Ask, Wait};
 use crate::lock::book::answer::{Noted, Released};
@@ -45,7 +46,7 @@ pub fn router() -> Router<Arc<Service>> {
 
 async fn acquire(State(service): Of, Caller(client): Caller, body: Body) -> Answer<wire::Acquired> {
     let asked: wire::Acquire = json(body).await?;
-    let owner = owner(&client, &asked.owner)?;
+    let owner = owner_of(&client, &asked.owner)?;
     let ask = Ask {
         locks: locks_of(&client, &asked.locks)?,
         owner,
@@ -60,20 +61,20 @@ async fn acquire(State(service): Of, Caller(client): Caller, body: Body) -> Answ
 
 async fn withdraw(State(service): Of, Caller(client): Caller, body: Body) -> Answer<wire::Withdrawn> {
     let asked: wire::Withdraw = json(body).await?;
-    let (owner, locks) = (owner(&client, &asked.owner)?, locks_of(&client, &asked.locks)?);
+    let (owner, locks) = (owner_of(&client, &asked.owner)?, locks_of(&client, &asked.locks)?);
     let withdrawn = service.desk.withdraw(owner, HostId::new(&asked.host_id)?, locks).await?;
     Ok(Json(wire::Withdrawn { withdrawn }))
 }
 
 async fn release(State(service): Of, Caller(client): Caller, body: Body) -> Answer<wire::Done> {
     let asked: wire::Release = json(body).await?;
-    let (owner, lock) = (owner(&client, &asked.owner)?, lock_of(&client, &asked.lock)?);
+    let (owner, lock) = (owner_of(&client, &asked.owner)?, lock_of(&client, &asked.lock)?);
     released(service.desk.release(lock, owner, Number(asked.number)).await?)
 }
 
 async fn down_until(State(service): Of, Caller(client): Caller, body: Body) -> Answer<wire::Done> {
     let asked: wire::Down = json(body).await?;
-    let (owner, lock) = (owner(&client, &asked.owner)?, lock_of(&client, &asked.lock)?);
+    let (owner, lock) = (owner_of(&client, &asked.owner)?, lock_of(&client, &asked.lock)?);
     match service.desk.down_until(lock, owner, Number(asked.number), asked.until).await? {
         Noted::Done => Ok(Json(wire::Done { found: true })),
         Noted::Absent => Ok(Json(wire::Done { found: false })),
@@ -86,7 +87,7 @@ async fn force_release(State(service): Of, Caller(client): Caller, body: Body) -
     let asked: wire::Force = json(body).await?;
     let force = Force {
         lock: lock_of(&client, &asked.lock)?,
-        owner: owner(&client, &asked.owner)?,
+        owner: owner_of(&client, &asked.owner)?,
         by: Note::new(&asked.by)?,
         reason: Note::new(&asked.reason)?,
         while_down: if asked.while_down { WhileDown::Force } else { WhileDown::Refuse },
@@ -149,18 +150,6 @@ async fn history(
     };
     let events = service.desk.history(query, move |lock| client.is_allowed(lock)).await?;
     Ok(Json(wire::History { events }))
-}
-
-fn owner(client: &Client, name: &str) -> Result<Owner, Denied> {
-    let owner = Owner::new(name)?;
-    client.may_act_for(&owner)?;
-    Ok(owner)
-}
-
-fn lock_of(client: &Client, name: &str) -> Result<LockName, Denied> {
-    let lock = LockName::new(name)?;
-    client.may_touch(&lock)?;
-    Ok(lock)
 }
 
 fn locks_of(client: &Client, names: &[String]) -> Result<LockSet, Denied> {
