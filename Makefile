@@ -16,7 +16,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-clients crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -28,7 +28,7 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample faults-sample lock-proof-sample
+	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -57,6 +57,16 @@ $(PEERS)/done: tests/peers.txt | tools
 	$(PEERS)/bin/pip install -q -r tests/peers.txt
 	touch $@
 
+# The clients of other lock services, each as its hosts have it: versions of one program do not fit into one environment.
+LOCK_CLIENTS := $(CARGO_TARGET_DIR)/lock-clients
+export PATCHFLAG_LOCK_CLIENTS := $(LOCK_CLIENTS)
+lock-peers: $(addprefix $(LOCK_CLIENTS)/,dlm-1.0/done dlm-0.4/done foreman/done)
+$(LOCK_CLIENTS)/%/done: tests/peers-%.txt | tools
+	rm -rf $(@D)
+	python3 -m venv $(@D)
+	$(@D)/bin/pip install -q -r $<
+	touch $@
+
 unit: tools peers
 	cargo test --locked --features server
 
@@ -82,6 +92,10 @@ faults: tree
 	python3 -m tests.faults
 faults-sample: tree
 	python3 -m tests.faults --sample 16
+
+# The real clients of other lock services against our patch-lockd.
+lock-clients: tree lock-peers
+	python3 -m tests.lockd_clients
 
 # Every kill point takes an hour.
 crash-sample: tree
