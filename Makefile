@@ -125,6 +125,7 @@ bench: tools peers
 	cargo build --locked --features server --profile dist --target $(STATIC) --example lock-load
 	python3 benches/lock.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --cache $(CACHE) --json target/bench.json \
 	  --load $(CARGO_TARGET_DIR)/$(STATIC)/dist/examples/lock-load
+	PATCHFLAG_TEST_TOOLS=$(CARGO_TARGET_DIR)/shipped python3 -m tests.demo --json target/bench.json
 
 # A tarball to install from: `tar -C / -xf`.
 VERSION := $(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -n 1)

@@ -5,6 +5,7 @@ mod confirming;
 pub mod grab_patch;
 mod installing;
 mod letters;
+mod locking;
 pub mod patch_lock;
 #[cfg(feature = "server")]
 pub mod patch_lockd;

@@ -95,6 +95,11 @@ impl Paths {
         self.at("/run/patch/lock")
     }
 
+    /// Taken by the one `patch-lock acquire -p` that waits on this host; never the host lock while it waits.
+    pub fn waiting(&self) -> PathBuf {
+        self.at("/run/patch/waiting")
+    }
+
     /// Which process group works for the tool that holds the host lock, or held it.
     pub fn worker(&self) -> PathBuf {
         self.at("/run/patch/worker")

@@ -23,6 +23,7 @@ use crate::sys::dir::Dir;
 use crate::sys::{lockfile, worker};
 
 use super::chain;
+use super::locking;
 use super::place::Place;
 use super::scene::Scene;
 
@@ -96,7 +97,11 @@ struct Status {
     /// The process group of an installer or a stage whose tool was killed.
     #[serde(skip_serializing_if = "Option::is_none")]
     left_at_work: Option<i32>,
-    lock: &'static str,
+    /// Which service, and for which locks.
+    lock: String,
+    /// What the run holds: kind, lock, number, owner.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    grants: Vec<String>,
 }
 
 impl Status {
@@ -107,7 +112,8 @@ impl Status {
                 let order = Order::read(&scene.etc)?.unwrap_or_default();
                 due::order_fits(run, &order).map_err(Error::Usage)?;
                 let local = DateTime::<Local>::from(now).time();
-                Some(due::waits_for(&config.patchit, run, &order, now, local).unwrap_or_else(|| "patchit".into()))
+                let what = due::waits_for(&config.patchit, run, &order, now, local);
+                what.or_else(|| locking::waits_for(config, run)).or_else(|| Some("patchit".into()))
             }
             (Some(run), true) if run.unreachable > 0 => run
                 .fact("unreachable")
@@ -129,13 +135,20 @@ impl Status {
             maintenance_boot_ordered: scene.seen(true).trigger,
             failed_log: failed_log(&scene.etc)?,
             left_at_work,
-            lock: "none configured",
+            lock: locking::described(config),
+            grants: run.map(|run| run.grants.clone()).unwrap_or_default(),
         })
     }
 
     fn print(&self) {
         let waits = self.waits_for.as_ref().map(|what| format!(", waits for {what}")).unwrap_or_default();
         exit::out(format_args!("{}{waits}", self.sentence));
+        for grant in &self.grants {
+            exit::out(format_args!("holds {grant}"));
+        }
+        if self.grants.is_empty() {
+            exit::out(format_args!("lock: {}", self.lock));
+        }
         if self.maintenance_boot_ordered {
             exit::out("a maintenance boot is ordered at init");
         }

@@ -17,12 +17,13 @@ use crate::flag::due;
 use crate::flag::journal;
 use crate::flag::order::Order;
 use crate::flag::state::State;
-use crate::flag::table::{self, Step};
+use crate::flag::table::{self, Seen, Step};
 use crate::paths::{self, Paths};
 use crate::sys::clock::Moment;
 
 use super::chain;
 use super::installing;
+use super::locking;
 use super::place::Place;
 use super::scene::Scene;
 use super::walk::{Site, Walk};
@@ -139,6 +140,8 @@ fn tick(args: &Args, paths: &Paths) -> Result<(Exit, Later)> {
 
 /// What is to be done: steps, and why, or why not.
 enum Plan {
+    /// The host goes down, or is changed at once: the lock is asked for once more before.
+    Begin(Vec<Step>),
     Steps {
         steps: Vec<Step>,
         because: Option<String>,
@@ -175,8 +178,9 @@ fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
             // Left by an installation that was killed; one that was only just cut short is repaired under it.
             policy::undo(site.paths)?;
         }
-        let (steps, because, begin) = match plan(args, site, &scene)? {
-            Plan::Steps { steps, because, begin } => (steps, because, begin),
+        let (steps, because, begin, leaves) = match plan(args, site, &scene)? {
+            Plan::Begin(steps) => (steps, None, false, true),
+            Plan::Steps { steps, because, begin } => (steps, because, begin, false),
             Plan::NotHere(_) => return Ok((last, Later::Maybe)),
             Plan::Nothing(_) => break,
         };
@@ -188,6 +192,9 @@ fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
         }
         if let Some(cause) = because {
             walk.because(cause);
+        }
+        if leaves && let Some(exit) = without_lock(site, &mut walk)? {
+            return Ok((exit, Later::Nothing));
         }
         let exit = walk.take_all(steps)?;
         last = if exit == Exit::Done { last } else { exit };
@@ -201,9 +208,19 @@ fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
     Ok((last, later))
 }
 
+/// Asks once more for the lock of the run that is about to begin; what the tool says if it does not stand, or nobody knows.
+fn without_lock(site: &Site, walk: &mut Walk) -> Result<Option<Exit>> {
+    let Some(run) = walk.run()? else { return Ok(None) };
+    match locking::stands(walk, &run) {
+        Ok(()) => Ok(None),
+        Err(Error::Unreachable { service, reason }) => chain::unreachable(site, walk, service, reason).map(Some),
+        Err(error) => Err(error),
+    }
+}
+
 /// Decides. Everything that is asked of the disk was asked by the scene.
 fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
-    let seen = scene.seen(true);
+    let seen = seen(site, scene);
     match &scene.level {
         Level::Maintenance => match &scene.trigger {
             Trigger::Foreign(what) => Ok(Plan::Nothing(format!("this is another updater's boot: {what}"))),
@@ -217,8 +234,13 @@ fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     }
 }
 
+/// What the table decides on.
+fn seen(site: &Site, scene: &Scene) -> Seen {
+    scene.seen(locking::is_held(site.config, scene.run.as_ref()))
+}
+
 fn at_maintenance(site: &Site, scene: &Scene) -> Plan {
-    let seen = scene.seen(true);
+    let seen = seen(site, scene);
     if let (Some(State::Ordered), true, Some(run)) = (seen.log, seen.flag, &scene.run) {
         let order = Order::read(&scene.etc).map(Option::unwrap_or_default).map_err(|error| error.to_string());
         if let Err(why) = order.and_then(|order| due::order_stands(run, &order, &scene.boot, site.clock.now())) {
@@ -229,7 +251,7 @@ fn at_maintenance(site: &Site, scene: &Scene) -> Plan {
 }
 
 fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
-    let (seen, now) = (scene.seen(true), site.clock.now());
+    let (seen, now) = (seen(site, scene), site.clock.now());
     if let Some(steps) = table::steps_finish(seen) {
         let because = due::cause(seen.log, seen.flag).map(str::to_string);
         let again = steps == [Step::Confirm] && !args.finish && scene.awaits_our_reboot();
@@ -248,7 +270,7 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     }
     let order = Order::read(&scene.etc)?.unwrap_or_default();
     if order.is_over(now) {
-        return Ok(expired(scene));
+        return Ok(expired(seen));
     }
     scene.run.as_ref().map_or(Ok(()), |run| due::order_fits(run, &order)).map_err(Error::Usage)?;
     if args.finish {
@@ -260,14 +282,13 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     }
 }
 
-fn expired(scene: &Scene) -> Plan {
-    let seen = scene.seen(true);
+fn expired(seen: Seen) -> Plan {
     let because = Some("not_after has passed".to_string());
     match table::steps_expire(seen) {
         Some(steps) => Plan::Steps { steps, because, begin: false },
         None if seen.log.is_none() && !seen.done => {
             // Never fetched. The run gets a journal all the same, for it ends with a mail like any other.
-            let fetching = table::Seen { log: Some(State::Fetching), ..seen };
+            let fetching = Seen { log: Some(State::Fetching), ..seen };
             let steps = table::steps_expire(fetching).unwrap_or_default();
             Plan::Steps { steps: [vec![Step::Log(State::Fetching)], steps].concat(), because, begin: true }
         }
@@ -279,7 +300,7 @@ fn expired(scene: &Scene) -> Plan {
 fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<String> {
     let Some(run) = scene.run.as_ref() else { return Some("grab-patch".into()) };
     let local = DateTime::<Local>::from(now).time();
-    due::waits_for(&site.config.patchit, run, order, now, local)
+    due::waits_for(&site.config.patchit, run, order, now, local).or_else(|| locking::waits_for(site.config, run))
 }
 
 /// What was staged the evening before may be gone by now: that is found out before the boot, not in it.
@@ -288,12 +309,12 @@ fn begin(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
         // Who asks and may not look is told that, and not what would follow from it.
         Some(Err(error)) if error.is_denied() => Err(error),
         Some(Err(error)) => Ok(Plan::failure(table::steps_fail(), error.to_string())),
-        _ => Ok(Plan::steps(begin_steps(args, site, scene))),
+        _ => Ok(Plan::Begin(begin_steps(args, site, scene))),
     }
 }
 
 fn begin_steps(args: &Args, site: &Site, scene: &Scene) -> Vec<Step> {
-    let seen = scene.seen(true);
+    let seen = seen(site, scene);
     let live = args.install.is_some() || site.config.patchit.install == Install::Live;
     let steps = if live { table::steps_live(seen) } else { table::steps_order(seen) };
     steps.unwrap_or_default()
@@ -302,16 +323,26 @@ fn begin_steps(args: &Args, site: &Site, scene: &Scene) -> Vec<Step> {
 fn explain(args: &Args, site: &Site) -> Result<Exit> {
     let scene = Scene::look(site.paths)?;
     exit::out(super::patch_status::sentence(&scene, site.clock.now()));
-    match plan(args, site, &scene)? {
-        Plan::Nothing(reason) | Plan::NotHere(reason) => exit::out(format_args!("nothing is due: {reason}")),
+    let steps = match plan(args, site, &scene)? {
+        Plan::Nothing(reason) | Plan::NotHere(reason) => {
+            exit::out(format_args!("nothing is due: {reason}"));
+            Vec::new()
+        }
+        Plan::Begin(steps) => {
+            if let Some(run) = scene.run.as_ref().filter(|run| !run.grants.is_empty()) {
+                exit::out(format_args!("would ask whether the lock stands: {}", run.grants.join("; ")));
+            }
+            steps
+        }
         Plan::Steps { steps, because, .. } => {
             if let Some(cause) = because {
                 exit::out(format_args!("because: {cause}"));
             }
-            for step in steps {
-                exit::out(format_args!("would {step}"));
-            }
+            steps
         }
+    };
+    for step in steps {
+        exit::out(format_args!("would {step}"));
     }
     Ok(Exit::Done)
 }

@@ -6,6 +6,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use chrono::TimeDelta;
+
 use crate::boot::init::{self, Level};
 use crate::boot::kernel::Kernel;
 use crate::config::Config;
@@ -26,7 +28,11 @@ use crate::sys::replace;
 use super::confirming::{self, Finding};
 use super::installing;
 use super::letters;
+use super::locking;
 use super::scene::Scene;
+
+/// How long the lock service may be away at the release until people are told (DESIGN 2).
+const PATIENCE_AT_RELEASE: TimeDelta = TimeDelta::minutes(15);
 
 /// Where, by which configuration and by which clock a tool works.
 pub struct Site<'a> {
@@ -180,8 +186,9 @@ impl<'a> Walk<'a> {
             Step::Undo => self.undo()?,
             Step::Trigger => return Ok(self.trigger()),
             Step::Reboot => return self.leave(),
-            // No lock is configured in this version, so there is none to take and none to release.
-            Step::Lock | Step::Unlock => {}
+            // `patch-lock` takes it, which does not hold the host lock while it waits.
+            Step::Lock => {}
+            Step::Unlock => return self.unlock(),
             Step::Lower => {
                 self.lower()?;
             }
@@ -261,6 +268,25 @@ impl<'a> Walk<'a> {
             Err(error) if error.is_a_directory() => Ok(false),
             other => other,
         }
+    }
+
+    /// Gives the run's locks back. What cannot be given back now is tried again at every tick, and people are told of it.
+    fn unlock(&mut self) -> Result<Turn> {
+        let Some(run) = self.run()? else { return Ok(Turn::On) };
+        let Err(error) = locking::give_back(self, &run) else { return Ok(Turn::On) };
+        let why = error.to_string();
+        if run.fact("unreleased").is_none() {
+            self.record(&Draft::note("the lock could not be released").field("unreleased", &why))?;
+        }
+        let waited = run.decided().map(|since| self.site.clock.now() - since);
+        if waited.is_some_and(|waited| waited >= PATIENCE_AT_RELEASE) && run.fact("told").is_none() {
+            for step in table::steps_unreleased(self.scene.seen(true)).unwrap_or_default() {
+                self.take(step)?;
+            }
+            self.record(&Draft::note("told that the lock is not released").field("told", "not-released"))?;
+        }
+        self.exit = Exit::from(&error);
+        Ok(Turn::Wait(why))
     }
 
     fn lower_or_call_off(&mut self) -> Result<Turn> {
@@ -354,7 +380,7 @@ impl<'a> Walk<'a> {
             level: fact("level"),
             log: dated::free(&self.scene.etc, run.started)?,
             reboot: self.reboot,
-            grants: Vec::new(),
+            grants: run.grants.clone(),
         };
         done.raise(&self.scene.etc)?;
         self.scene.done = Some(done);

@@ -91,6 +91,11 @@ class Rig:
             text = text if found else text.replace("[patchit]\n", f"[patchit]\n{key} = {value}\n")
         self.host.write("/etc/patch/config.ini", text)
 
+    def configure_more(self, key, value):
+        """Change one key, and leave the rest as it is by now."""
+        text = self.host.read("/etc/patch/config.ini")
+        self.host.write("/etc/patch/config.ini", re.sub(rf"(?m)^{key} =.*$", f"{key} = {value}", text))
+
     def arm(self, text=""):
         """Raise the flag; a plain one is what touch(1) makes."""
         self.host.output(["touch", "/etc/patchflag"]) if not text else self.host.write("/etc/patchflag", text)

@@ -14,7 +14,7 @@ ca_file = {ca}
 splay = 10s
 [patchit]
 after = {after}
-soak = 5s
+soak = 3s
 [mail]
 to = ops@example.org
 relay = server:587
@@ -23,24 +23,20 @@ ca_file = {ca}
 user = {user}
 password_file = /etc/patch/mail.password
 """
-# A line a stage; the windows of a real site are hours, here every minute will do. cron knows no seconds.
-SEPARATE = """\
-* * * * * root grab-patch
-{stage}* * * * * root sleep 20; patchit
-"""
-# The same in one line: each tool begins where the one before it has left off.
-IN_A_ROW = "* * * * * root grab-patch && {stage} && patchit\n"
+# Waiting is one line: whoever has staged waits for its turn, and goes on the moment it comes.
+STAGES = "* * * * * root grab-patch && {stage}patch-lock acquire -p --wait && patchit\n"
 ALWAYS = "* * * * * root patchit --finish; patch-mail deliver\n"
 PATH_LINE = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin\nMAILTO=\"\"\n"
 DUMP = "#!/bin/sh\necho 'dumping the database of '$(hostname)\nsleep 2\necho 'dumped before '$PATCHFLAG_CLUSTER >/var/lib/dump\n"
-FULL = "#!/bin/sh\necho 'cannot dump: /backup is full' >&2\nexit 1\n"
+# A host on which the installation itself fails: its administrator has apt take a snapshot first, and there is no room for one.
+NO_SNAPSHOT = 'DPkg::Pre-Invoke { "echo cannot take a snapshot: vg0 is full; exit 1"; };\n'
 
 
 class Member:
-    """One host: its init, and the stage of its own that it may have."""
+    """One host: its init, the group that shares a lock with it, and what is particular about it."""
 
-    def __init__(self, name, kind, stage=None, crontab=SEPARATE):
-        self.name, self.kind, self.stage, self.crontab = name, kind, stage, crontab
+    def __init__(self, name, kind, group, stage=None, apt=None):
+        self.name, self.kind, self.group, self.stage, self.apt = name, kind, group, stage, apt
         self.host = self.packages_before = None
 
     def packages(self):
@@ -56,12 +52,14 @@ class Member:
         host.write("/etc/patch/config.ini", CONFIG.format(
             ca=TRUSTED, after="db-dump" if self.stage else "", user=server.smtp.user))
         host.write("/etc/patch/mail.password", server.smtp.password + "\n", 0o600)
+        server.lockd.admit(host, self.group, TRUSTED)
         stage = ""
         if self.stage:
             host.write("/usr/local/sbin/dump-all", self.stage, 0o755)
-            stage = "patch-stage db-dump -- /usr/local/sbin/dump-all"
-        line = stage and self.crontab == SEPARATE and f"* * * * * root {stage}\n" or stage
-        host.write("/etc/cron.d/patchflag", PATH_LINE + self.crontab.format(stage=line) + ALWAYS)
+            stage = "patch-stage db-dump -- /usr/local/sbin/dump-all && "
+        if self.apt:
+            host.write("/etc/apt/apt.conf.d/90snapshot", self.apt)
+        host.write("/etc/cron.d/patchflag", PATH_LINE + STAGES.format(stage=stage) + ALWAYS)
         return host
 
 
@@ -92,16 +90,17 @@ class Fleet:
         return len(newer)
 
     def serve(self):
-        """Boot the patch server: the static tree behind nginx, and the mail server."""
-        self.server = Server(self.net)
+        """Install the hosts, and boot the patch server: the static tree behind nginx, the mail server, the lock service."""
+        self.server = Server(self.net, tools=self.site.tools)
         self.server.www.publish(self.site.tree)
+        self.server.lockd.admit(self.server, "*", TRUSTED, "--admin")
+        for member in self.members:
+            member.make(self)
         self.server.boot()
         self.server.wait_ready()
 
     def boot(self):
-        """Install and boot the hosts."""
-        for member in self.members:
-            member.make(self)
+        """Boot the hosts."""
         for member in self.members:
             member.host.start()
         for member in self.members:

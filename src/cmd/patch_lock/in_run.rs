@@ -27,7 +27,7 @@ use crate::lock::name::{LockName, LockSet};
 use crate::paths::{self, Paths};
 use crate::sys::clock::Clock;
 use crate::sys::dir::Dir;
-use crate::sys::lockfile::Lock;
+use crate::sys::lockfile::{self, Lock};
 
 use super::asking::{self, Asking, Ear, Outcome, Wait};
 use super::site::{self, Service};
@@ -49,6 +49,10 @@ pub fn acquire(place: &Place, args: &Acquire) -> Result<Exit> {
         return chain::NOTHING;
     }
     let Some((config, lock)) = begin(place, &paths)? else { return chain::NOTHING };
+    if config.lock.is_none() {
+        // No lock configured means no lock: the crontab is the same on every host.
+        return chain::NOTHING;
+    }
     let site = Site { paths: &paths, config: &config, clock: place.clock() };
     let question = args.dry_run || place.is_only_a_question(&paths);
     let ended = stage(place, &site, &config, args, lock).inspect_err(|error| {
@@ -100,6 +104,8 @@ fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock:
         Walk::new(site, scene).record(&Draft::note("asking for the lock").field("locking", &asked))?;
     }
     drop(lock);
+    // cron starts the line again while it waits: two that wait for the same would take each other's place in the queue.
+    let Some(_alone) = lockfile::try_take(&site.paths.waiting())? else { return chain::NOTHING };
     let asking = Asking {
         backend: Arc::clone(&service.backend),
         claim,

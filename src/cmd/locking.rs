@@ -1,0 +1,153 @@
+//! Where a run and its lock meet: what it lacks, whether its grants still stand, and giving them back.
+//!
+//! A grant is the run's when its journal says so. Between the service's answer and the record a tool may be killed; so the intent is
+//! in the journal first, and what it names is asked for again here. Nothing is released that neither says.
+
+use chrono::TimeDelta;
+
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::exit;
+use crate::flag::record::Draft;
+use crate::flag::run::Run;
+use crate::lock::client::held::Asked;
+use crate::lock::client::{self, Backend, Held, Released, claim};
+use crate::lock::name::{LockName, LockSet, Note, quoted};
+use crate::sys::clock::stamp;
+
+use super::walk::{Site, Walk};
+
+/// Beyond the installer's deadline: two reboots, checks, the soak.
+const REBOOTS: TimeDelta = TimeDelta::minutes(30);
+
+/// The locks of the configuration that the run does not hold.
+pub fn lacking<'a>(config: &'a Config, run: &Run) -> Vec<&'a LockName> {
+    let Some(lock) = &config.lock else { return Vec::new() };
+    let held: Vec<Held> = grants(run);
+    let names = lock.names.iter().flat_map(LockSet::iter);
+    names.filter(|name| !held.iter().any(|held| held.kind == lock.kind() && held.lock == **name)).collect()
+}
+
+/// Whether every lock of the configuration is held, as far as the journal knows.
+pub fn is_held(config: &Config, run: Option<&Run>) -> bool {
+    run.is_some_and(|run| lacking(config, run).is_empty())
+}
+
+/// The service and the locks of the configuration, for people.
+pub fn described(config: &Config) -> String {
+    let Some(lock) = &config.lock else { return "none configured".into() };
+    let names: Vec<&str> = lock.names.iter().flat_map(LockSet::iter).map(LockName::as_str).collect();
+    match names[..] {
+        [] => format!("{}, none that a run takes", lock.kind()),
+        _ => format!("{}, {}", lock.kind(), names.join(" ")),
+    }
+}
+
+/// What a run waits for that lacks its lock, as a noun.
+pub fn waits_for(config: &Config, run: &Run) -> Option<String> {
+    let names: Vec<&str> = lacking(config, run).into_iter().map(LockName::as_str).collect();
+    (!names.is_empty()).then(|| format!("lock {}: patch-lock acquire -p", names.join(", ")))
+}
+
+/// The grants that the run holds. A line that is none is somebody's scribble.
+pub fn grants(run: &Run) -> Vec<Held> {
+    run.grants.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Asks the service, just before the host goes down, whether the run's grants still stand, and tells it until when the host will be
+/// down. One that does not is recorded as lost: the run waits for its lock again.
+///
+/// # Errors
+/// [`Error::Unreachable`]: then it is not known, and nothing is begun. [`Error::Busy`] if one is lost.
+pub fn stands(walk: &mut Walk, run: &Run) -> Result<()> {
+    let site = walk.site;
+    let held = grants(run);
+    if held.is_empty() {
+        return Ok(());
+    }
+    let backend = service(site)?;
+    let patchit = &site.config.patchit;
+    let away = TimeDelta::from_std(patchit.deadline + patchit.soak + patchit.boot_wait).unwrap_or(REBOOTS) + REBOOTS;
+    let until = site.clock.now() + away;
+    let mut lost = Vec::new();
+    for grant in held.iter().filter(|grant| grant.kind == backend.kind()) {
+        if !backend.down_until(grant, Some(until))? {
+            walk.record(&Draft::note("the lock is not ours any more").field("lost", grant.to_string()))?;
+            lost.push(grant.lock.as_str().to_string());
+        }
+    }
+    if lost.is_empty() {
+        exit::note(format_args!(
+            "the lock stands; the service knows that this host may be down until {}",
+            stamp(until)
+        ));
+        return Ok(());
+    }
+    Err(Error::Busy(format!("lock {} was taken from this host; patch-lock acquire -p takes it again", lost.join(", "))))
+}
+
+/// Gives everything back that the run holds or may hold. Each is recorded; done twice it does no harm.
+///
+/// # Errors
+/// If anything is left to give back. What was given back by then is recorded.
+pub fn give_back(walk: &mut Walk, run: &Run) -> Result<()> {
+    let held = grants(run);
+    let unsure = unsure(run, &held);
+    if held.is_empty() && unsure.is_empty() {
+        return Ok(());
+    }
+    let backend = service(walk.site)?;
+    for grant in &held {
+        give_back_one(walk, run, backend.as_ref(), grant)?;
+    }
+    if !unsure.is_empty() {
+        for lock in &unsure {
+            let reason = Note::new(&run.id)?;
+            let claim = claim::of_this_host(walk.site.config, walk.site.paths, lock.clone().into(), Some(reason))?;
+            if let Some(grant) = backend.held(&claim, lock)? {
+                walk.record(&Draft::note("granted, and not recorded then").field("grant", grant.to_string()))?;
+                give_back_one(walk, run, backend.as_ref(), &grant)?;
+            }
+        }
+        walk.record(&Draft::note("nothing is held of what was asked for").field("locking", ""))?;
+    }
+    Ok(())
+}
+
+fn give_back_one(walk: &mut Walk, run: &Run, backend: &dyn Backend, grant: &Held) -> Result<()> {
+    if grant.kind != backend.kind() {
+        let why = format!("it is of kind {}, and section [lock] says {}; put that back", grant.kind, backend.kind());
+        return Err(Error::failed("release lock", quoted(grant.lock.as_str()), why));
+    }
+    let text = grant.to_string();
+    // Who was killed between the answer and the record finds nothing there, and it was no theft.
+    let begun = run.fact("releasing") == Some(&text);
+    if !begun {
+        walk.record(&Draft::default().field("releasing", &text))?;
+    }
+    let ended = backend.release(grant)?;
+    let (key, words) = match ended {
+        Released::Absent if !begun => {
+            exit::warn(format_args!("lock {} was not ours any more when it was to be released", grant.lock));
+            ("lost", "the lock was not ours any more")
+        }
+        Released::Ended | Released::Absent => {
+            exit::note(format_args!("released lock {}", grant.lock));
+            ("released", "released")
+        }
+    };
+    walk.record(&Draft::note(words).field(key, &text))
+}
+
+/// The locks that were asked for in this run, and of which no record says what came of it.
+fn unsure(run: &Run, held: &[Held]) -> Vec<LockName> {
+    let asked = run.fact("locking").and_then(|text| text.parse::<Asked>().ok());
+    let known = |lock: &LockName| held.iter().any(|held| held.lock == *lock);
+    asked.iter().flat_map(|asked| asked.locks.iter()).filter(|lock| !known(lock)).cloned().collect()
+}
+
+/// The lock service of the configuration.
+fn service(site: &Site) -> Result<Box<dyn Backend>> {
+    let lock = site.config.lock.as_ref().ok_or_else(claim::no_lock)?;
+    client::open(lock, site.paths, site.clock)
+}
