@@ -152,10 +152,17 @@ fn a_wrong_configuration_is_2_lowers_nothing_and_is_mailed_once_a_day() {
         assert_eq!(host.run(&["acquire", "-p"]).code, 2);
     }
     assert_eq!(std::fs::read_dir(host.path("var/spool/patch/queue")).unwrap().count(), 1);
+    assert!(host.path("etc/patchflag").exists());
+}
+
+#[test]
+fn without_a_lock_in_the_configuration_patch_mode_is_silent_and_by_hand_it_is_wrong() {
+    let (host, _server) = meet(vec![]);
     host.write("etc/patch/config.ini", "[host]\nname = web01.example.org\n");
     let said = host.run(&["acquire", "-p"]);
+    assert!(said.code == 0 && said.err.is_empty(), "{said:?}");
+    let said = host.run(&["acquire", "web"]);
     assert!(said.code == 2 && said.err.contains("no lock is configured"), "{said:?}");
-    assert!(host.path("etc/patchflag").exists());
 }
 
 #[test]
