@@ -1,5 +1,6 @@
 //! dlmengine's API, exchange by exchange.
 
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::daemon::Daemon;
@@ -217,6 +218,31 @@ fn w17_w40_a_kill_leaves_a_lock_held_or_free_and_nothing_between() {
     daemon.kill_and_restart();
     assert_eq!(get(daemon.address, ALL, "/api/v2/locks/web").0, 404);
     assert_eq!(take(&daemon, ALL, "web", "web02").0, 201);
+}
+
+/// The service is stopped while the request comes, and its client has hung up when it goes on.
+#[test]
+fn w40_a_client_that_has_given_up_is_granted_nothing_afterwards() {
+    let daemon = Daemon::start();
+    for n in 0..10 {
+        let native = acquire_body(&format!("native{n}"));
+        let legacy = br#"{"acquired_by":"web01"}"#;
+        for (line, body) in
+            [(format!("POST /api/v2/locks/legacy{n}"), &legacy[..]), ("POST /lock/1/acquire".into(), native.as_bytes())]
+        {
+            let mut stream = connect(daemon.address);
+            daemon.signal(Signal::SIGSTOP);
+            send(&mut stream, &line, ALL, body);
+            drop(stream);
+            daemon.signal(Signal::SIGCONT);
+        }
+    }
+    std::thread::sleep(std::time::Duration::from_millis(200));
+    assert_eq!(get(daemon.address, ALL, "/lock/1/history").1, json!({"events": []}));
+}
+
+fn acquire_body(lock: &str) -> String {
+    crate::wire::ask("web01", &[lock], 0).to_string()
 }
 
 #[test]

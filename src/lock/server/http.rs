@@ -27,6 +27,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 pub use caller::Caller;
+use caller::is_there;
 pub use fault::Denied;
 
 use super::service::Service;

@@ -19,7 +19,7 @@ use axum::routing::get;
 use super::answer::Answer;
 use super::body::{self, Asked};
 use super::named::owner_of;
-use super::{Caller, Denied};
+use super::{Caller, Denied, is_there};
 use crate::lock::book::acquire::Poll;
 use crate::lock::grant::Protocol;
 use crate::lock::name::{LockName, Owner};
@@ -70,6 +70,7 @@ async fn acquire(State(service): Of, version: Version, who: Who, name: Name, que
         let owner = owner_of(&client, &owner).map_err(form::not_its_owner)?;
         let interval = service.settings().poll_interval(&lock);
         let poll = Poll { owner, protocol: Protocol::Dlm, lock, reason: None, interval };
+        is_there().await;
         Ok(form::acquired(version, fields, &service.desk.poll(poll).await?))
     };
     done.await.unwrap_or_else(form::denied)

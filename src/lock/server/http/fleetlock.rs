@@ -15,7 +15,7 @@ use axum::routing::post;
 use super::answer::Answer;
 use super::body;
 use super::named::{lock_of, owner_of};
-use super::{Caller, Denied};
+use super::{Caller, Denied, is_there};
 use crate::lock::book::acquire::Poll;
 use crate::lock::grant::Protocol;
 use crate::lock::name::{LockName, Owner};
@@ -45,6 +45,7 @@ async fn reserve(State(service): Of, who: Who, headers: HeaderMap, body: Body) -
         let Node { lock, owner, .. } = node(who, &headers, body).await?;
         let interval = service.settings().poll_interval(&lock);
         let poll = Poll { owner, protocol: Protocol::FleetLock, lock, reason: None, interval };
+        is_there().await;
         Ok(form::reserved(&service.desk.poll(poll).await?))
     };
     done.await.unwrap_or_else(form::denied)

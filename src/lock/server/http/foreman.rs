@@ -16,7 +16,7 @@ use axum::{Router, http};
 use super::answer::Answer;
 use super::body;
 use super::named::owner_of;
-use super::{Caller, Denied, Peer};
+use super::{Caller, Denied, Peer, is_there};
 use crate::lock::book::acquire::Poll;
 use crate::lock::grant::Protocol;
 use crate::lock::name::{LockName, Owner};
@@ -72,6 +72,7 @@ async fn acquire(State(service): Of, Extension(peer): From, who: Who, name: Name
         body::bytes(body).await?;
         let (name, interval) = (lock.to_string(), service.settings().poll_interval(&lock));
         let poll = Poll { owner, protocol: Protocol::Foreman, lock, reason: None, interval };
+        is_there().await;
         Ok(form::acquired(&name, &service.desk.poll(poll).await?))
     };
     done.await.unwrap_or_else(form::denied)

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use super::body::{Asked, json};
 use super::named::{lock_of, owner_of};
-use super::{Caller, Denied};
+use super::{Caller, Denied, is_there};
 use crate::lock::book::acquire::{Ask, Wait};
 use crate::lock::book::answer::{Noted, Released};
 use crate::lock::book::release::{Force, WhileDown};
@@ -55,6 +55,7 @@ async fn acquire(State(service): Of, Caller(client): Caller, body: Body) -> Answ
         reason: asked.reason.as_deref().map(Note::new).transpose()?,
         wait: Wait::No,
     };
+    is_there().await;
     let wait = Duration::from_secs(asked.wait.min(wire::LONGEST_WAIT));
     Ok(Json(long_poll::acquire(&service.desk, ask, wait, service.ending()).await??))
 }
