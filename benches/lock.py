@@ -87,9 +87,9 @@ class Etcd:
         self.address = f"{ADDRESS}:{ETCD_PORT}"
         log = open(folder / "etcd.log", "wb")
         self.process = subprocess.Popen(
-            [program, "--name", "bench", "--data-dir", folder / "etcd", "--listen-client-urls", client, "--advertise-client-urls", client,
-             "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", f"bench={peer}", "--log-level",
-             "error"], stdout=log, stderr=log)
+            [program, "--name", "bench", "--data-dir", folder / "etcd", "--log-level", "error", "--initial-cluster", f"bench={peer}",
+             "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
+             "--initial-advertise-peer-urls", peer], stdout=log, stderr=log)
         for _ in range(200):
             try:
                 if b"true" in urllib.request.urlopen(f"{client}/health", timeout=2).read():
@@ -199,6 +199,9 @@ def our_commands(args, folder, lockd):
     (root / "etc/patch").mkdir(parents=True)
     (root / "etc/patch/secret").write_text(f"{SECRET}\n")
     (root / "etc/patch/secret").chmod(0o600)
+    for name in ("sys/kernel/random/boot_id", "1/stat"):
+        (root / "proc" / name).parent.mkdir(parents=True)
+        (root / "proc" / name).write_bytes((Path("/proc") / name).read_bytes())
     (root / "etc/machine-id").write_text("0123456789abcdef0123456789abcdef\n")
     (root / "etc/patch/config.ini").write_text(
         f"[lock]\nbackend = lockd\nurl = http://{lockd.address}\nowner = bench.example.org\nnames = cli\n"

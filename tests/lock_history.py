@@ -31,9 +31,10 @@ An answer that never came has `closed`, when the client gave up its connection o
 Usage: lock_history.py RECORDING; prints each violation and a count, and exits 1 if there is one.
 """
 
+import bisect
 import json
 import sys
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
 # How long a request may take to be decided, or the service to see that a client is gone, while it runs: a generous measure.
@@ -86,7 +87,7 @@ class Recording:
         for start, stop in self.stops:
             if start <= end and op["sent"] <= stop:
                 end = max(end, stop + SLACK)
-        return min([end, *(kill for kill in self.kills if kill > op["sent"])])
+        return min(end, next_after(self.kills, op["sent"]))
 
 
 @dataclass
@@ -103,6 +104,12 @@ class Grant:
     told: float = NEVER
     end_told: float = NEVER
     given_up: float = NEVER
+
+
+def next_after(times, time):
+    """The first of times, which are in order, after one of them."""
+    place = bisect.bisect_right(times, time)
+    return times[place] if place < len(times) else NEVER
 
 
 def read(path):
@@ -145,19 +152,23 @@ class Check:
         self.grants = {}
         self.by_owner = defaultdict(list)
         self.compared = defaultdict(int)
+        recording.kills.sort()
         for op in recording.ops:
             self.by_owner[op["owner"]].append(op)
         for ops in self.by_owner.values():
             ops.sort(key=lambda op: op["sent"])
         self.tellers = defaultdict(list)  # answers, by the event that they tell of
         self.unanswered = defaultdict(list)
+        self.polls = defaultdict(list)
         for op in recording.ops:
             for told in op["answer"]["grants"] if is_granted(op) else ():
                 self.tellers["granted", told["number"], op["owner"]].append(op)
             if op["op"] == "release" and is_ended(op):
                 self.tellers["released", op["number"], op["owner"]].append(op)
+            if op["op"] in ("poll", "unpoll") and op.get("status") in (200, 201):
+                self.polls[op["owner"], op["op"]].append(op)
             if is_lost(op):
-                self.unanswered[op["owner"]].append(op)
+                self.unanswered[op["owner"], op["op"], op.get("number")].append((op, recording.end_of(op)))
 
     def run(self):
         """Everything."""
@@ -211,6 +222,7 @@ class Check:
 
     def told(self):
         """What was answered is in the history."""
+        self.told_polls()
         for op in self.recording.ops:
             if is_granted(op):
                 self.told_grants(op)
@@ -224,6 +236,17 @@ class Check:
                 grant = self.grants.get(told["number"])
                 if grant and grant.end_told < op["sent"]:
                     self.fault("told", f"{grant.number} of {grant.lock} was over before {op['owner']} asked, and was told to it")
+
+    def told_polls(self):
+        """Answers without numbers: as many as there are events, at most."""
+        for kind, ask, done in (("granted", "poll", 201), ("released", "unpoll", 200)):
+            answered = [op for op in self.recording.ops if op["op"] == ask and op.get("status") == done]
+            answers = Counter((op["owner"], op["lock"]) for op in answered)
+            events = Counter((event["owner"], event["lock"]) for event in self.recording.history if event["event"] == kind)
+            self.compared[f"{kind} to pollers"] = answers.total()
+            for (owner, lock), count in answers.items():
+                if count > events[owner, lock]:
+                    self.fault("told", f"{owner} was told {count} times that {lock} is {kind}; it was {events[owner, lock]} times")
 
     def told_grants(self, op):
         """One answer that grants."""
@@ -259,12 +282,12 @@ class Check:
             if event["event"] not in ("granted", "released"):
                 continue
             causes = self.causes(event)
-            open_then = [op for op in causes if not is_lost(op) or self.recording.end_of(op) >= asked]
+            open_then = [op for op, end in causes if end >= asked]
             if not causes:
                 self.fault("caused", f"event {event['id']}: nobody asked for {describe(event)}")
             elif not open_then:
-                self.fault("caused", f"event {event['id']}: {describe(event)}, whose client was gone by {causes[-1]['closed']:.3f}, "
-                                     f"after {asked:.3f}")
+                self.fault("caused", f"event {event['id']}: {describe(event)}, after {asked:.3f}, when its client was gone or had "
+                                     f"another answer")
             else:
                 if min(op["sent"] for op in open_then) > latest[index]:
                     self.fault("order", f"event {event['id']}: {describe(event)} was asked for after a later event was told")
@@ -272,20 +295,21 @@ class Check:
 
     def told_at(self, event):
         """When somebody was told of it first."""
-        return min((op["answered"] for op in self.tellers[event["event"], event["number"], event["owner"]]), default=NEVER)
+        tellers = self.tellers[event["event"], event["number"], event["owner"]]
+        return min((op["answered"] for op in tellers), default=NEVER)
 
     def causes(self, event):
-        """The requests that may have led to an event."""
-        number, lock, kind = event["number"], event["lock"], event["event"]
-        told = self.tellers[kind, number, event["owner"]]
-        lost = self.unanswered[event["owner"]]
+        """The requests that may have led to an event, and until when each may have."""
+        number, lock, kind, owner = event["number"], event["lock"], event["event"], event["owner"]
+        told = [(op, op["answered"]) for op in self.tellers[kind, number, owner]]
         if kind == "granted" and not event.get("protocol"):
-            return [op for op in told if op["host"] == event.get("host_id")] + [
-                op for op in lost if op["op"] == "acquire" and lock in op["locks"] and op["host"] == event.get("host_id")]
+            host = event.get("host_id")
+            return [cause for cause in told + self.unanswered[owner, "acquire", None] if cause[0]["host"] == host
+                    and lock in cause[0]["locks"]]
         ask = "poll" if kind == "granted" else "unpoll"
-        legacy = [op for op in self.by_owner[event["owner"]] if op["op"] == ask and op["lock"] == lock
-                  and (is_lost(op) or op["status"] in (200, 201))]
-        return told + legacy + [op for op in lost if op["op"] == "release" and op["number"] == number and kind == "released"]
+        polls = [(op, op["answered"]) for op in self.polls[owner, ask]] + self.unanswered[owner, ask, None]
+        return told + [cause for cause in polls if cause[0]["lock"] == lock] + (
+            self.unanswered[owner, "release", number] if kind == "released" else [])
 
     def observed(self):
         """From the answer to the sending of the release a client knows that it holds the lock."""
@@ -379,7 +403,7 @@ class Wait:
     def take(self, op, kills):
         """One request of it. True if the wait is over."""
         end = op["answered"] if not is_lost(op) else op["closed"]
-        broken = any(self.until <= kill <= end for kill in kills)
+        broken = next_after(kills, self.until) <= end
         if self.since is None or broken or op["sent"] > self.until + GAP:
             self.since = op["sent"]
         self.until = end
@@ -399,6 +423,8 @@ def waits(ops, kills):
     """The waits in one client's requests, which are in order."""
     running, done = {}, []
     for op in ops:
+        if op["op"] == "withdraw" and (gone := running.pop(tuple(sorted(op["locks"])), None)):
+            done.append(gone)
         if op["op"] != "acquire" or not (op["wait"] or is_granted(op)):
             continue
         key = tuple(sorted(op["locks"]))

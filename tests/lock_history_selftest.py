@@ -153,7 +153,7 @@ def swap(recording, chance):
 def is_pair(checked, first, second):
     """A told event, and one that was asked for after it."""
     causes = checked.causes(second)
-    return bool(causes) and checked.told_at(first) < min(op["sent"] for op in causes)
+    return bool(causes) and checked.told_at(first) < min(op["sent"] for op, _ in causes)
 
 
 def third(recording, chance):
@@ -228,7 +228,7 @@ def killed_before(recording, chance):
     checked = lock_history.Check(recording)
     checked.replay()
     checked.told()
-    rows = [checked.causes(event) for event in recording.history[:place]]
+    rows = [[op for op, _ in checked.causes(event)] for event in recording.history[:place]]
     before = max(min(o["sent"] for o in row) for row in rows if row and not any(is_lost(o) for o in row))
     unanswered(op, before - 0.002, before + 5)
     recording.kills.append(before - 0.001)
@@ -320,18 +320,21 @@ def held_after_all(recording, _):
 def two_inside(recording, chance):
     """Two clients knew at the same time that they held it."""
     op = pick(chance, recording.ops, lambda op: op["op"] == "release" and recording.slots_of(op["lock"]) == 1 and is_ended(op))
-    if op is None or not any(is_granted(o) and o["locks"] == [op["lock"]] and op["answered"] <= o["answered"] for o in recording.ops):
+    if op is None or not any(is_granted(o) and o["locks"] == [op["lock"]] and op["answered"] <= o["answered"]
+                             for o in recording.ops):
         return False
     op["sent"], op["answered"] = op["sent"] + 10_000, op["answered"] + 10_000
     return True
 
 
 DAMAGES = {
-    "a grant is lost": drop("granted"), "a release is lost": drop("released"), "a number twice": double_number,
-    "a smaller number": smaller_number, "two events swapped": swap, "a grant to a third": third, "a grant to another": another,
-    "a release by another": release_of_other, "a release that nobody asked for": unasked_release, "a grant to the dead": to_the_dead,
-    "a grant out of a service that was killed": killed_before, "done, and denied": denied_and_done, "a wrong number": other_number,
-    "half of several": half, "a grant that is over": stale, "not there, and it is": not_there, "overtaken": overtaken, "starved": starved,
+    "a grant is lost": drop("granted"), "a release is lost": drop("released"),
+    "a number twice": double_number, "a smaller number": smaller_number, "two events swapped": swap,
+    "a grant to a third": third, "a grant to another": another,
+    "a release by another": release_of_other, "a release that nobody asked for": unasked_release,
+    "a grant to the dead": to_the_dead, "a grant out of a service that was killed": killed_before,
+    "done, and denied": denied_and_done, "a wrong number": other_number, "half of several": half,
+    "a grant that is over": stale, "not there, and it is": not_there, "overtaken": overtaken, "starved": starved,
     "history rewritten": rewritten, "held after all": held_after_all, "two inside": two_inside,
 }
 

@@ -12,13 +12,13 @@ from pathlib import Path
 from tests import lock_history, lock_history_selftest, seed
 from tests.lock_history import Recording
 
-from . import faults, order, points
+from . import faults, order, points, pollers
 from .daemon import Lockd
 from .load import Crowd
 from .wire import Wire
 
 SLOTS = {"web": 1, "db": 1, "rack": 3}
-CLIENTS = 40
+CLIENTS, POLLERS = 40, 5
 # How long those that wait at the end may take to be served: an offer that nobody accepts stands for 30 s.
 DRAIN = 120
 
@@ -66,10 +66,12 @@ class Proof:
 
     def load(self, folder, kills):
         """Clients, and a service that is killed."""
-        crowd, fault = asyncio.run(self.under_load(folder, "kills", lambda lockd, crowd: faults.Kills(lockd, crowd, self.args.seed, kills)))
+        def kills_of(lockd, crowd):
+            return faults.Kills(lockd, crowd, self.args.seed, kills, drop_at_end=not self.args.sample)
+
+        crowd, fault = asyncio.run(self.under_load(folder, "kills", kills_of))
         self.kills += fault.kills
         self.note("load", crowd.recording, f"kills={fault.kills} stops={fault.stops} vanished={crowd.counts}")
-        self.damage(crowd.recording)
 
     def full_disk(self, folder, times):
         """Clients, and a store on a file system that is full at times."""
@@ -83,6 +85,7 @@ class Proof:
             subprocess.run(["umount", disk], check=True)
         denied = sum(op.get("status") == 503 for op in crowd.recording.ops)
         self.note("full disk", crowd.recording, f"times={times} denied={denied}")
+        self.damage(crowd.recording)
         if not denied:
             self.found.append("full disk: nobody was told that it is full")
 
@@ -91,11 +94,11 @@ class Proof:
         place = folder / name
         place.mkdir()
         recording = Recording(slots=SLOTS)
-        with Lockd(place, SLOTS, store) as lockd:
+        with Lockd(place, SLOTS, store, pollers.sections(POLLERS)) as lockd:
             if not lockd.start():
                 raise RuntimeError(lockd.said())
             wire = Wire(lockd.address, recording)
-            crowd = Crowd(wire, self.args.seed, list(SLOTS), CLIENTS)
+            crowd = Crowd(wire, self.args.seed, list(SLOTS), CLIENTS, POLLERS)
             running = asyncio.create_task(crowd.run())
             fault = make_fault(lockd, crowd)
             faulting = asyncio.create_task(fault.run())

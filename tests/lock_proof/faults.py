@@ -15,11 +15,11 @@ QUIET_EVERY, QUIET = 50, 3.0
 
 
 class Kills:
-    """The service is killed over and over at random moments, and stopped for a while now and then; in between it is left in peace, so
-    that queues grow and are worked off in their order."""
+    """The service is killed over and over at random moments, and stopped for a while now and then; in between it is left in peace,
+    so that queues grow and are worked off in their order."""
 
-    def __init__(self, lockd, crowd, seed, kills):
-        self.lockd, self.crowd, self.left = lockd, crowd, kills
+    def __init__(self, lockd, crowd, seed, kills, drop_at_end):
+        self.lockd, self.crowd, self.left, self.drop_at_end = lockd, crowd, kills, drop_at_end
         self.wire = Wire(lockd.address, crowd.recording)
         self.chance = random.Random(f"{seed}/kills")
         self.kills = self.stops = 0
@@ -35,7 +35,8 @@ class Kills:
                 await self.look()
             self.kill()
             if self.kills % QUIET_EVERY == 0 or not self.left:
-                self.crowd.may_drop_offers = False
+                # An offer that nobody accepts stands for 30 s, in peace; then it must be the next one's.
+                self.crowd.may_drop_offers = self.drop_at_end and not self.left
                 await asyncio.sleep(QUIET)
 
     def kill(self):

@@ -6,6 +6,7 @@ import itertools
 import random
 import time
 
+from .pollers import Poller
 from .wire import Down
 
 PAUSE = 0.02
@@ -14,13 +15,14 @@ PAUSE = 0.02
 class Crowd:
     """All clients of a run."""
 
-    def __init__(self, wire, seed, locks, clients):
+    def __init__(self, wire, seed, locks, clients, pollers):
         self.wire, self.recording = wire, wire.recording
         self.chance = random.Random(seed)
         self.ending = False
         self.may_drop_offers = False
         self.counts = dict.fromkeys(("waiting", "offered", "holding", "unanswered", "withdrawn"), 0)
         self.hosts = [Host(self, f"host{n}", locks) for n in range(clients)]
+        self.hosts += [Poller(self, n, locks) for n in range(pollers)]
 
     async def run(self):
         """Until they are told to end, and then until each has given back what it holds."""

@@ -1,8 +1,8 @@
 """No answer before the flush: what a kill cannot show, for it leaves the page cache alone.
 
-The service is recorded under load. Each owner asks once, so that its name and the kind of event, which stand side by side in a row of
-the history, are found in the pages that are written to the log. An answer that tells of a grant or a release may be sent only
-after a flush of the log that came after that write has returned. Then each flush that carried something is taken out of the
+The service is recorded under load. Each owner asks once, so that its name and the kind of event, which stand side by side in a row
+of the history, are found in the pages that are written to the log. An answer that tells of a grant or a release may be sent only
+after a flush of the log that came after that write has returned. Then each flush on which an answer relies is taken out of the
 recording: that must be found wrong.
 """
 

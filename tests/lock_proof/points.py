@@ -1,4 +1,4 @@
-"""The service killed at each system call that changes its store, in a short script of requests.
+"""The service killed at each system call that changes its store, in a short script of requests; or the call fails.
 
 Two scripts' worth of starts: no store yet, so that one is made; and a store whose log is nearly full, so that it is moved into the
 file. A first run records which calls there are; then each point is a run of its own. Whoever lost an answer asks again, of the
@@ -10,7 +10,6 @@ import random
 import re
 import shutil
 import signal
-import time
 from dataclasses import dataclass, field
 
 from tests import lock_history
@@ -23,6 +22,8 @@ from .wire import Down, Wire
 SLOTS = {"one": 1, "two": 2, "other": 1}
 # SQLite moves its log into the file at 1000 pages of 4096 bytes.
 LOG_NEARLY_FULL = 985 * 4120
+HOW = {"kill": "signal=KILL", "full": "error=ENOSPC", "broken": "error=EIO"}
+LANDED = (trace.KILLED, "(INJECTED)")
 PAUSE = 0.02
 
 
@@ -32,6 +33,7 @@ class Result:
 
     points: int = 0
     kills: int = 0
+    errors: int = 0
     operations: int = 0
     missed: int = 0
     found: list = field(default_factory=list)
@@ -39,7 +41,8 @@ class Result:
 
     def __str__(self):
         calls = " ".join(f"{name}={count}" for name, count in sorted(self.calls.items()))
-        return f"points: of {self.points} killed at {self.kills}, missed {self.missed}; {calls} operations={self.operations}"
+        return (f"points: of {self.points} killed at {self.kills}, failed at {self.errors}, missed {self.missed}; {calls} "
+                f"operations={self.operations}")
 
 
 def run(folder, sample, seed, verbose):
@@ -48,14 +51,15 @@ def run(folder, sample, seed, verbose):
     place.mkdir()
     result = Result()
     starts = {"new": None, "full": prefill(place)}
-    found = [(start, *point) for start, state in starts.items() for point in points(place, state)]
+    found = [(start, how, *point) for start, state in starts.items() for point in points(place, state) for how in HOW]
     result.points = len(found)
     random.Random(seed).shuffle(found)
-    for start, name, number, paths in found[:sample]:
-        where = f"{start}:{name}:{number}"
-        attempt = Attempt(place, starts[start], (name, number, paths))
+    for start, how, name, number, paths in found[:sample]:
+        where = f"{start}:{how}:{name}:{number}"
+        attempt = Attempt(place, starts[start], (f"{name}:{HOW[how]}", number, paths))
         faults = attempt.run()
-        result.kills += attempt.landed
+        result.kills += attempt.landed and how == "kill"
+        result.errors += attempt.landed and how != "kill"
         result.missed += not attempt.landed
         result.calls[name] = result.calls.get(name, 0) + attempt.landed
         result.operations += len(attempt.recording.ops)
@@ -125,7 +129,7 @@ class Attempt:
     def around(self):
         """The tracer."""
         name, number, paths = self.point
-        inject = ["-e", f"inject={name}:signal=KILL:when={number}"] if name else []
+        inject = ["-e", f"inject={name}:when={number}"] if name else []
         return ["strace", "-f", "-y", "-qq", "-o", self.trace, "-e", f"trace={trace.TRACED}", *inject,
                 *(word for path in paths for word in ("-P", path))]
 
@@ -145,10 +149,9 @@ class Attempt:
         return lock_history.check(self.recording)[0]
 
     def restart(self, lockd):
-        """It was killed: start it on what was left."""
-        lockd.gone()
-        self.landed = trace.KILLED in self.trace.read_text(errors="replace")
-        self.recording.add({"killed": time.monotonic()})
+        """It was killed, or would not start on a disk that fails: start it on what was left."""
+        self.recording.add({"killed": lockd.gone()})
+        self.look_for_it()
         if not lockd.start():
             raise RuntimeError(f"it does not start: {lockd.said()[-500:]}")
 
@@ -163,7 +166,12 @@ class Attempt:
         lockd.signal(signal.SIGTERM)
         while lockd.process.poll() is None:
             await asyncio.sleep(PAUSE)
-        self.landed = self.landed or trace.KILLED in self.trace.read_text(errors="replace")
+        self.look_for_it()
+
+    def look_for_it(self):
+        """Whether it was hit."""
+        text = self.trace.read_text(errors="replace")
+        self.landed = self.landed or any(words in text for words in LANDED)
 
     async def look(self, wire):
         """The end."""

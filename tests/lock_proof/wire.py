@@ -18,8 +18,8 @@ class Wire:
         self.address, self.recording = address, recording
 
     async def ask(self, op, path, body, patience, vanish=None, method="POST", client="all"):
-        """Send a request and note what comes of it in `op`: the status, or None if there was no answer. With `vanish` the connection
-        is closed so many seconds after sending."""
+        """Send a request and note what comes of it in `op`: the status, or None if there was no answer. With `vanish` the
+        connection is closed so many seconds after sending."""
         try:
             reader, writer = await asyncio.open_connection(self.address, PORT)
         except OSError as error:
