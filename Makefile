@@ -117,14 +117,14 @@ demo: tree
 	python3 -m tests.demo
 
 # What is measured is what is shipped.
-bench: tools peers
+bench: tools peers lock-peers
 	rm -rf $(CARGO_TARGET_DIR)/shipped
 	$(MAKE) -s install PROFILE=dist DESTDIR=$(CARGO_TARGET_DIR)/shipped
 	mkdir -p target
 	python3 benches/noop.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --venv $(PEERS) --json target/bench.json
 	cargo build --locked --features server --profile dist --target $(STATIC) --example lock-load
 	python3 benches/lock.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --cache $(CACHE) --json target/bench.json \
-	  --load $(CARGO_TARGET_DIR)/$(STATIC)/dist/examples/lock-load
+	  --venv $(LOCK_CLIENTS)/dlm-0.4 --load $(CARGO_TARGET_DIR)/$(STATIC)/dist/examples/lock-load
 	PATCHFLAG_TEST_TOOLS=$(CARGO_TARGET_DIR)/shipped python3 -m tests.demo --json target/bench.json
 
 # A tarball to install from: `tar -C / -xf`.
