@@ -125,8 +125,10 @@ def unpacked(cache):
         shutil.rmtree(place, ignore_errors=True)
         with tempfile.TemporaryDirectory(dir=cache) as folder:
             os.chmod(folder, 0o755)
-            subprocess.run(["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "etcd-server"], cwd=folder, check=True,
-                           stdout=subprocess.DEVNULL)
+            download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "etcd-server"]
+            if subprocess.run(download, cwd=folder, capture_output=True).returncode:
+                subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
+                subprocess.run(download, cwd=folder, check=True, stdout=subprocess.DEVNULL)
             subprocess.run(["dpkg-deb", "-x", next(Path(folder).glob("*.deb")), place], check=True)
     return program
 
