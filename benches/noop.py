@@ -28,6 +28,7 @@ def stages(tools):
     return {
         "grab-patch": [f"{tools}/grab-patch"],
         "patch-stage": [f"{tools}/patch-stage", "db", "--", "/bin/false"],
+        "patch-lock -p": [f"{tools}/patch-lock", "acquire", "-p", "--wait"],
         "patchit": [f"{tools}/patchit"],
         "patchit --finish": [f"{tools}/patchit", "--finish"],
         "patch-mail deliver": [f"{tools}/patch-mail", "deliver"],
