@@ -14,6 +14,7 @@
 //! | [`exit`] [`error`] | codes and words |
 //! | [`lock`] | grants and the queue (pure); the clients of lock services; the service (feature `server`) |
 //! | [`mail`] | message, report, spool, delivery |
+//! | [`phase`] | the eight phases, and the configurations of the two updaters that had them |
 //! | [`hook`] | script directories: who may run, in which order, with what, for how long |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
@@ -34,4 +35,5 @@ pub mod host;
 pub mod lock;
 pub mod mail;
 pub mod paths;
+pub mod phase;
 pub mod sys;

@@ -1,0 +1,7 @@
+//! The eight phases of an update driver, in place of `dlm_engine_updater` and `foreman_dlm_updater`.
+//!
+//! A run goes through script directories under a distributed lock, over a reboot if need be, and keeps in one readable line what
+//! is next. Which phase follows which is pure; the state, the log and the configurations of the two updaters are files.
+
+pub mod name;
+pub mod settings;

@@ -1,0 +1,171 @@
+//! What a run of the driver is told, whichever dialect its configuration is written in.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::name::Phase;
+use crate::config;
+use crate::config::locking::Backoff;
+
+/// In which of the configurations that sites have this one is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Section `[run]` of our own.
+    Ours,
+    /// `config.ini` of DLM Engine Updater 0.4 and 0.5.
+    DlmIni,
+    /// The dotenv file of DLM Engine Updater 1.0.
+    Dotenv,
+    /// `config.ini` of Foreman DLM Updater.
+    Foreman,
+}
+
+/// A configuration, understood.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Its dialect.
+    pub dialect: Dialect,
+    /// Where it was read.
+    pub file: PathBuf,
+    /// The lock service and the locks of a run; without it no lock is taken.
+    pub lock: Option<config::Lock>,
+    /// How long to wait for a busy lock.
+    pub wait: Wait,
+    /// How often to ask for a busy lock; without it there is no limit.
+    pub attempts: Option<u32>,
+    /// How hard to try to give the lock back.
+    pub release: Tries,
+    /// What becomes of a run whose lock could not be given back.
+    pub unreleased: Unreleased,
+    /// The log.
+    pub log: LogFile,
+    /// The lock file that keeps a second driver out.
+    pub local_lock: PathBuf,
+    /// The state file.
+    pub state: PathBuf,
+    /// The script directories.
+    pub dirs: Dirs,
+    /// How the host is rebooted.
+    pub reboot: Reboot,
+    /// The users whose own scripts run in `pre_update` and `post_update`.
+    pub users: Vec<String>,
+    /// A script gets TERM after this time; without it, never.
+    pub timeout: Option<Duration>,
+    /// What is between TERM and KILL.
+    pub grace: Duration,
+    /// What a resumed phase runs.
+    pub repeat: Repeat,
+    /// How `needs_update` is asked.
+    pub needs_update: Asking,
+    /// What will hurt, each with file and line: logged by a run, errors to `--check-config`.
+    pub warnings: Vec<String>,
+}
+
+/// How long to wait for a busy lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: one try.
+    No,
+    /// No longer than this.
+    UpTo(Duration),
+    /// Until it is ours.
+    Forever,
+}
+
+/// How often something is tried, and what is between the tries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tries {
+    /// At least one.
+    pub attempts: u32,
+    /// The pauses.
+    pub backoff: Backoff,
+}
+
+/// What becomes of a run whose lock could not be given back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unreleased {
+    /// It stays in `lock_release`, and the next start tries again.
+    Kept,
+    /// Its state is removed, and the lock stays held.
+    Forgotten,
+}
+
+/// The driver's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogFile {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What is less than this is not written.
+    pub level: Level,
+    /// How many days are kept besides today.
+    pub retention: u32,
+}
+
+/// How much a line of the log matters, by the names of Python's logging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For who looks for a fault.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may hurt.
+    Warning,
+    /// What failed.
+    Error,
+    /// What stops the run.
+    Critical,
+}
+
+/// A directory of scripts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ScriptDir {
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether the configuration names it. One that does not exist is an error then.
+    pub named: bool,
+}
+
+/// The script directories of a run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Dirs {
+    /// Those of the phases.
+    pub phases: Vec<(Phase, ScriptDir)>,
+    /// Those that are told of each step.
+    pub notify: Option<ScriptDir>,
+    /// Those that are told of a failure.
+    pub on_failure: Option<ScriptDir>,
+}
+
+impl Dirs {
+    /// The directory of a phase.
+    pub fn get(&self, phase: Phase) -> Option<&ScriptDir> {
+        self.phases.iter().find(|(of, _)| *of == phase).map(|(_, dir)| dir)
+    }
+}
+
+/// How the host is rebooted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reboot {
+    /// By the scripts of `reboot.d`.
+    Scripts,
+    /// By a command, word by word.
+    Command(Vec<String>),
+}
+
+/// What a resumed phase runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Only the scripts that have not succeeded yet.
+    Unfinished,
+    /// All of them.
+    All,
+}
+
+/// How the scripts of `needs_update` are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// The first yes is the answer.
+    FirstYes,
+    /// All are asked.
+    All,
+}
