@@ -6,7 +6,7 @@ from .rig import check, equal
 from .runner import case
 
 ALONE = 1.5  # longer than patchit takes to decide, install and ask for a reboot
-BY_HAND = {"sysv": ("init 1", "init 2", "S"), "systemd": ("systemctl rescue", "systemctl default", "rescue.target")}
+DOWN = {"sysv": ("init 1", "S"), "systemd": ("systemctl rescue", "rescue.target")}
 WORDS = {"sysv": ("single", "S"), "systemd": ("systemd.unit=rescue.target", "rescue.target")}
 
 
@@ -24,9 +24,15 @@ def single(rig, level):
     return trigger
 
 
+def by_hand(rig):
+    """How an administrator goes to single-user mode, how that level is called, and the way back to this host's normal level."""
+    down, level = DOWN[rig.kind]
+    return down, level, "systemctl default" if rig.kind == "systemd" else f"init {rig.normal}"
+
+
 def there_and_back(rig):
     """To single-user mode by hand and back to the normal level, with whatever is up."""
-    down, up, level = BY_HAND[rig.kind]
+    down, level, up = by_hand(rig)
     rig.spawn(down)
     trigger = single(rig, level)
     equal(rig.trigger(), trigger, "the order at init")
@@ -55,7 +61,7 @@ def single_user_mode_by_hand_is_no_ordered_boot(rig):
     """The boot was ordered and never came; an administrator at level 1 is not it."""
     rig.order()
     boots = len(rig.host.boots)
-    down, up, level = BY_HAND[rig.kind]
+    down, level, up = by_hand(rig)
     rig.spawn(down)
     single(rig, level)
     rig.spawn(up)
