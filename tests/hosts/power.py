@@ -112,10 +112,12 @@ def kill_inside(process):
     """Kill what nsenter(1) runs, to the last process, and let nsenter itself end by that.
 
     A killed nsenter would leave its child to whoever adopts orphans; one that does not wait for it leaves a zombie, and the
-    kernel keeps the PID namespace, and everybody who waits for its end, as long as there is one.
+    kernel keeps the PID namespace, and everybody who waits for its end, as long as there is one. nsenter stops with its child,
+    and so has to be woken.
     """
     while process.poll() is None:
         kill(held(process.pid))
+        kill([process.pid], signal.SIGCONT)
         time.sleep(0.002)
 
 
