@@ -18,10 +18,8 @@ Usage: lock.py --tools DIR --load PROGRAM --cache DIR --json FILE [--venv DIR] [
 import argparse
 import hashlib
 import json
-import os
 import random
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
@@ -30,8 +28,9 @@ import time
 import urllib.request
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
 from noop import merge, seconds  # noqa: E402
+from tests import etcd  # noqa: E402
 
 GOALS = {"handoff_p95_ms": ("<", 20), "lock_vs_etcd": (">=", 2), "lockd_rss_mib": ("<", 200), "lock_cli_vs_python": ("<=", 0.1)}
 SECRET = "a-secret-that-only-this-benchmark-has"
@@ -79,17 +78,14 @@ class Lockd:
 
 
 class Etcd:
-    """One node of etcd; Debian's package, unpacked and not installed, for an installation would start it."""
+    """One node of etcd."""
 
     def __init__(self, cache, folder):
-        program = unpacked(cache)
         client, peer = f"http://{ADDRESS}:{ETCD_PORT}", f"http://{ADDRESS}:{ETCD_PEER_PORT}"
         self.address = f"{ADDRESS}:{ETCD_PORT}"
         log = open(folder / "etcd.log", "wb")
-        self.process = subprocess.Popen(
-            [program, "--name", "bench", "--data-dir", folder / "etcd", "--log-level", "error", "--initial-cluster", f"bench={peer}",
-             "--listen-client-urls", client, "--advertise-client-urls", client, "--listen-peer-urls", peer,
-             "--initial-advertise-peer-urls", peer], stdout=log, stderr=log)
+        command = etcd.member(cache, "bench", folder / "etcd", client, {"bench": peer})
+        self.process = subprocess.Popen(command, stdout=log, stderr=log)
         for _ in range(200):
             try:
                 if b"true" in urllib.request.urlopen(f"{client}/health", timeout=2).read():
@@ -117,22 +113,6 @@ def stop(process):
         process.wait()
 
 
-def unpacked(cache):
-    """The etcd of Debian's package, below the cache."""
-    place = cache / "etcd-server"
-    program = place / "usr/bin/etcd"
-    if not program.exists():
-        shutil.rmtree(place, ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=cache) as folder:
-            os.chmod(folder, 0o755)
-            download = ["apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", "etcd-server"]
-            if subprocess.run(download, cwd=folder, capture_output=True).returncode:
-                subprocess.run(["apt-get", "-q", "update"], check=True, stdout=subprocess.DEVNULL)
-                subprocess.run(download, cwd=folder, check=True, stdout=subprocess.DEVNULL)
-            subprocess.run(["dpkg-deb", "-x", next(Path(folder).glob("*.deb")), place], check=True)
-    return program
-
-
 def load(program, service, *words):
     """What the load program says."""
     command = [program, "--address", service.address, "--secret", SECRET, *words]
@@ -154,9 +134,9 @@ def measure_handoff(args, folder):
 def measure_etcd(args, folder):
     """Alternating rounds; both services run all the time, only one of them is loaded."""
     rates = {"lockd": [], "etcd": []}
-    with Lockd(args.tools, folder / "pairs") as lockd, Etcd(args.cache, folder) as etcd:
+    with Lockd(args.tools, folder / "pairs") as lockd, Etcd(args.cache, folder) as node:
         for turn in range(ROUNDS):
-            order = [("lockd", lockd), ("etcd", etcd)]
+            order = [("lockd", lockd), ("etcd", node)]
             for name, service in order if turn % 2 else order[::-1]:
                 said = load(args.load, service, "pairs", "--peer", name, "--seconds", str(SECONDS))
                 rates[name].append(said["per_second"])
