@@ -16,7 +16,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-clients crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -28,7 +28,7 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients
+	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients lock-backends-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -96,6 +96,12 @@ faults-sample: tree
 # The real clients of other lock services against our patch-lockd.
 lock-clients: tree lock-peers
 	python3 -m tests.lockd_clients
+
+# patch-lock with a real etcd of three members, which fail, and with a directory that two hosts share.
+lock-backends: tree
+	python3 -m tests.lock_backends
+lock-backends-sample: tree
+	python3 -m tests.lock_backends --sample 8
 
 # Every kill point takes an hour.
 crash-sample: tree
