@@ -31,6 +31,14 @@ impl Clock {
             Self::Fixed(moment) => moment,
         }
     }
+
+    /// The same to the millisecond, for the lines of a log.
+    pub fn exact(self) -> DateTime<Utc> {
+        match self {
+            Self::System => Utc::now(),
+            Self::Fixed(moment) => moment,
+        }
+    }
 }
 
 /// RFC 3339 with `Z`: `2026-11-21T02:00:07Z`.

@@ -12,7 +12,7 @@ use nix::fcntl::AtFlags;
 use nix::sys::stat::{FileStat, Mode, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, fsync, unlinkat};
 
-use super::trusted;
+use super::trusted::{self, Rule};
 use crate::error::{Error, Result};
 
 /// An open directory that was judged by [`trusted::directory`].
@@ -28,7 +28,15 @@ impl Dir {
     /// # Errors
     /// As [`trusted::directory`].
     pub fn open(path: &Path) -> Result<Self> {
-        Ok(Self { fd: trusted::directory(path)?, path: path.to_path_buf() })
+        Self::open_by(path, Rule::Root)
+    }
+
+    /// Opens an existing directory and judges it by this rule.
+    ///
+    /// # Errors
+    /// As [`trusted::directory`].
+    pub fn open_by(path: &Path, rule: Rule) -> Result<Self> {
+        Ok(Self { fd: trusted::directory_by(path, rule)?, path: path.to_path_buf() })
     }
 
     /// Opens a directory, making it and what is missing above it (mode 0755 above, `mode` for itself), each durably.
@@ -36,18 +44,26 @@ impl Dir {
     /// # Errors
     /// As [`trusted::directory`]; [`Error::Io`] if one cannot be made.
     pub fn create(path: &Path, mode: u32) -> Result<Self> {
-        match Self::open(path) {
+        Self::create_by(path, mode, Rule::Root)
+    }
+
+    /// The same, judged by this rule.
+    ///
+    /// # Errors
+    /// As [`Dir::create`].
+    pub fn create_by(path: &Path, mode: u32, rule: Rule) -> Result<Self> {
+        match Self::open_by(path, rule) {
             Err(error) if error.is_missing() => {}
             other => return other,
         }
         let (above, name) = trusted::split(path)?;
-        let parent = Self::create(above, 0o755)?;
+        let parent = Self::create_by(above, 0o755, rule)?;
         match mkdirat(&parent.fd, name, Mode::from_bits_truncate(mode)) {
             Ok(()) => parent.sync()?,
             Err(nix::Error::EEXIST) => {}
             Err(why) => return Err(Error::io("make", path)(why)),
         }
-        Self::open(path)
+        Self::open_by(path, rule)
     }
 
     /// Where it is.

@@ -16,11 +16,47 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::error::{Error, Result};
 
+/// Who may own and change what is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Root (or we, where we are not root) and nobody else.
+    Root,
+    /// The same, or this user: his own scripts, which run with nothing but his rights.
+    User(u32),
+    /// As for root; but a group may write to the directories, as syslog's does to `/var/log` of some distributions. For files that
+    /// are only ever appended to.
+    Log,
+}
+
+impl Rule {
+    /// Whether what belongs to this user is fit.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn owner(self, uid: u32) -> std::result::Result<(), String> {
+        let us = nix::unistd::geteuid().as_raw();
+        match self {
+            _ if uid == 0 || uid == us => Ok(()),
+            Self::User(user) if uid == user => Ok(()),
+            Self::User(user) => Err(format!("it belongs to user {uid}, neither to root nor to user {user}")),
+            Self::Root | Self::Log => Err(format!("it belongs to user {uid}, not to root")),
+        }
+    }
+}
+
 /// Opens a directory after judging it and every directory above it.
 ///
 /// # Errors
 /// [`Error::Refused`] names the component that others could change, and the remedy; a symbolic link is refused as well.
 pub fn directory(path: &Path) -> Result<OwnedFd> {
+    directory_by(path, Rule::Root)
+}
+
+/// Opens a directory after judging it and every directory above it by this rule.
+///
+/// # Errors
+/// As [`directory`].
+pub fn directory_by(path: &Path, rule: Rule) -> Result<OwnedFd> {
     let flags = OFlag::O_DIRECTORY | OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let mut walked = PathBuf::from("/");
     let mut dir = nix::fcntl::open("/", flags, Mode::empty()).map_err(Error::io("open", &walked))?;
@@ -36,7 +72,7 @@ pub fn directory(path: &Path) -> Result<OwnedFd> {
             }
         }
         let stat = fstat(&dir).map_err(Error::io("look at", &walked))?;
-        judge(&stat, &walked, Sticky::Suffices)?;
+        judge(&stat, &walked, Sticky::Suffices, rule)?;
     }
     Ok(dir)
 }
@@ -55,8 +91,16 @@ fn not_a_directory(why: nix::Error, walked: &Path) -> Error {
 /// # Errors
 /// [`Error::Refused`] if it is not a regular file of root's that others cannot write; [`Error::Io`] if it cannot be opened.
 pub fn file(path: &Path) -> Result<File> {
+    file_by(path, Rule::Root)
+}
+
+/// The same by this rule.
+///
+/// # Errors
+/// As [`file`].
+pub fn file_by(path: &Path, rule: Rule) -> Result<File> {
     let (parent, name) = split(path)?;
-    file_in(&directory(parent)?, name, path)
+    open_in(&directory_by(parent, rule)?, name, path, rule)
 }
 
 /// Opens a regular file in a directory that has been judged. `path` is for the messages.
@@ -64,6 +108,10 @@ pub fn file(path: &Path) -> Result<File> {
 /// # Errors
 /// As [`file`].
 pub fn file_in(dir: &OwnedFd, name: &OsStr, path: &Path) -> Result<File> {
+    open_in(dir, name, path, Rule::Root)
+}
+
+fn open_in(dir: &OwnedFd, name: &OsStr, path: &Path, rule: Rule) -> Result<File> {
     // O_NONBLOCK: a FIFO planted under the name must not hang us before it is refused.
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let fd = openat(dir, name, flags, Mode::empty()).map_err(|why| match why {
@@ -75,7 +123,7 @@ pub fn file_in(dir: &OwnedFd, name: &OsStr, path: &Path) -> Result<File> {
     if !SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
         return Err(Error::refused(path.display(), "it is not a regular file; remove it"));
     }
-    judge(&stat, path, Sticky::DoesNotHelp)?;
+    judge(&stat, path, Sticky::DoesNotHelp, rule)?;
     Ok(File::from(fd))
 }
 
@@ -118,15 +166,15 @@ enum Sticky {
     DoesNotHelp,
 }
 
-/// Judges one open descriptor: root's or our own, and not to be changed by anybody else.
-fn judge(stat: &FileStat, path: &Path, sticky: Sticky) -> Result<()> {
-    let us = nix::unistd::geteuid().as_raw();
-    if stat.st_uid != 0 && stat.st_uid != us {
-        let why = format!("it belongs to user {}, not to root; chown root it if it is right", stat.st_uid);
-        return Err(Error::refused(path.display(), why));
+/// Judges one open descriptor: root's, our own or whose else the rule says, and not to be changed by anybody else.
+fn judge(stat: &FileStat, path: &Path, sticky: Sticky, rule: Rule) -> Result<()> {
+    if let Err(why) = rule.owner(stat.st_uid) {
+        return Err(Error::refused(path.display(), format!("{why}; chown root it if it is right")));
     }
+    let is_directory = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+    let others = if rule == Rule::Log && is_directory { 0o002 } else { 0o022 };
     let excused = sticky == Sticky::Suffices && stat.st_mode & 0o1000 != 0;
-    if stat.st_mode & 0o022 != 0 && !excused {
+    if stat.st_mode & others != 0 && !excused {
         let why = format!("mode {:04o} lets others write; chmod go-w {}", stat.st_mode & 0o7777, path.display());
         return Err(Error::refused(path.display(), why));
     }

@@ -1,0 +1,143 @@
+//! A fence around a child and all that it starts: a control group of version 2 below our own, cgroups(7).
+//!
+//! A process can leave its process group, but not its control group: with a fence everything can be reached that a script has
+//! started, whatever it did to hide. Where there is no such hierarchy or we may not write to it there is no fence, and that is no error.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// What our fences are called, with the number of the process and one more.
+const PREFIX: &str = "patch-run.";
+/// So often somebody who is being born is looked for again.
+const ROUNDS: usize = 20;
+
+static COUNT: AtomicU32 = AtomicU32::new(0);
+
+/// A control group of our own, empty again and removed when it is dropped: who is still in it then goes on outside.
+#[derive(Debug)]
+pub struct Fence {
+    dir: PathBuf,
+    outside: PathBuf,
+}
+
+impl Fence {
+    /// Makes one below the control group that we are in; `None` where that cannot be done. Empty ones that a killed process left
+    /// behind are removed.
+    pub fn make() -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        Self::below(&place(&mounts, &own)?)
+    }
+
+    fn below(outside: &Path) -> Option<Self> {
+        for entry in std::fs::read_dir(outside).ok()?.flatten() {
+            if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+                // The kernel refuses it while somebody is in it.
+                let _ = std::fs::remove_dir(entry.path());
+            }
+        }
+        let name = format!("{PREFIX}{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let dir = outside.join(name);
+        std::fs::create_dir(&dir).ok()?;
+        Some(Self { dir, outside: outside.to_path_buf() })
+    }
+
+    /// Works inside: what is started meanwhile is born there. `None` in the first place: we could not get out again, and the fence
+    /// must never be closed over ourselves.
+    pub fn within<T>(self, work: impl FnOnce() -> T) -> (Option<Self>, T) {
+        let is_in = move_to(&self.dir, 0);
+        let done = work();
+        let is_out = !is_in || move_to(&self.outside, 0);
+        (Some(self).filter(|_| is_in && is_out), done)
+    }
+
+    /// Whether nobody is in it.
+    pub fn is_empty(&self) -> bool {
+        self.members().is_empty()
+    }
+
+    /// A signal to everybody in it.
+    pub fn signal(&self, signal: Signal) {
+        for pid in self.members() {
+            let _ = kill(Pid::from_raw(pid), signal);
+        }
+    }
+
+    /// KILL to everybody in it, at once where the kernel knows how (5.14), else until nobody new is born.
+    pub fn kill(&self) {
+        if std::fs::write(self.dir.join("cgroup.kill"), "1").is_ok() {
+            return;
+        }
+        for _ in 0..ROUNDS {
+            if self.is_empty() {
+                return;
+            }
+            self.signal(Signal::SIGKILL);
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
+    /// Never ourselves, and never 0, which stands for a process of another world, or for us.
+    fn members(&self) -> Vec<i32> {
+        let us = i32::try_from(std::process::id()).unwrap_or_default();
+        let text = std::fs::read_to_string(self.dir.join("cgroup.procs")).unwrap_or_default();
+        text.lines().filter_map(|line| line.parse().ok()).filter(|pid| *pid > 1 && *pid != us).collect()
+    }
+}
+
+impl Drop for Fence {
+    fn drop(&mut self) {
+        for _ in 0..ROUNDS {
+            for pid in self.members() {
+                move_to(&self.outside, pid);
+            }
+            if std::fs::remove_dir(&self.dir).is_ok() {
+                return;
+            }
+            // Who has just been killed is still on the way out.
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+/// Moves a process, 0 for ourselves.
+fn move_to(dir: &Path, pid: i32) -> bool {
+    std::fs::write(dir.join("cgroup.procs"), pid.to_string()).is_ok()
+}
+
+/// The directory of the control group of version 2 that we are in, from `/proc/self/mountinfo` and `/proc/self/cgroup`.
+fn place(mounts: &str, own: &str) -> Option<PathBuf> {
+    let path = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let mount = mounts.lines().find_map(|line| {
+        let (fields, kind) = line.split_once(" - ")?;
+        let mut fields = fields.split_whitespace().skip(3);
+        let (root, point) = (fields.next()?, fields.next()?);
+        // Only where the hierarchy is mounted whole does the path lead to where we are.
+        (kind.starts_with("cgroup2 ") && root == "/").then_some(point)
+    })?;
+    // A path that leaves the mount is one of another namespace.
+    (!path.contains("..")).then(|| Path::new(mount).join(path.trim_start_matches('/')))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_place_is_found_in_a_unified_and_in_a_mixed_hierarchy() {
+        let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
+        let mixed = "31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n40 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 c rw\n";
+        assert_eq!(
+            place(unified, "0::/system.slice/cron.service\n"),
+            Some("/sys/fs/cgroup/system.slice/cron.service".into())
+        );
+        assert_eq!(place(mixed, "1:cpu:/x\n0::/\n"), Some("/sys/fs/cgroup/unified/".into()));
+        assert_eq!(place(unified, "1:cpu:/x\n"), None);
+        assert_eq!(place(unified, "0::/../up\n"), None);
+        assert_eq!(place("30 23 0:26 /part /sys/fs/cgroup rw - cgroup2 c rw\n", "0::/\n"), None);
+        assert_eq!(place("", ""), None);
+    }
+}
