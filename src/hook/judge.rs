@@ -1,17 +1,43 @@
-//! Whether a script may be run by root.
+//! Whether a script may be run, by root or by the user whose own it is.
 
-use std::collections::VecDeque;
-use std::ffi::OsString;
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use super::shebang;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::trusted;
+use crate::sys::links;
+use crate::sys::trusted::{self, Rule};
+use crate::sys::user::User;
 
-/// As many links in a row as the kernel follows (`MAXSYMLINKS`).
-const LINKS: usize = 40;
+/// Whose a script is: its file is his, and he is who runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Whose {
+    /// Root's, or ours where we are not root.
+    Root,
+    /// A user's own, below his home.
+    User(Arc<User>),
+}
+
+impl Whose {
+    /// The rule for everything on the way to the script.
+    pub fn rule(&self) -> Rule {
+        match self {
+            Self::Root => Rule::Root,
+            Self::User(user) => Rule::User(user.uid),
+        }
+    }
+
+    /// The user to become, if there is one.
+    pub fn user(&self) -> Option<&User> {
+        match self {
+            Self::Root => None,
+            Self::User(user) => Some(user),
+        }
+    }
+}
 
 /// A script that was judged. As long as it lives, its file is open, so its inode cannot become another file's.
 #[derive(Debug)]
@@ -22,16 +48,21 @@ pub struct Script {
 }
 
 impl Script {
-    /// Judges the script that a name of a directory leads to: root's own, regular, executable, written by nobody else,
-    /// and so all directories and links on the way.
+    /// Judges the script that a path leads to: a regular file of its owner's, executable, written by nobody else, and so all
+    /// directories and links on the way.
     ///
     /// # Errors
     /// [`Error::Refused`] with the component at fault and the remedy.
-    pub fn judge(paths: &Paths, path: &Path) -> Result<Self> {
-        let program = resolve(paths, &paths.inside(path))?;
-        let file = trusted::file(&paths.at(&program))?;
-        let mode = metadata(&file, path)?.mode();
-        if mode & 0o111 == 0 {
+    pub fn judge(paths: &Paths, path: &Path, whose: &Whose) -> Result<Self> {
+        let program = links::resolve(paths.root(), &paths.inside(path), whose.rule())?;
+        let file = trusted::file_by(&paths.at(&program), whose.rule())?;
+        let stat = metadata(&file, path)?;
+        if let Some(user) = whose.user().filter(|user| user.uid != stat.uid()) {
+            let (is, name) = (stat.uid(), &user.name);
+            let why = format!("it belongs to user {is}, and {name} would run it; chown {name} it, or take it away");
+            return Err(Error::refused(path.display(), why));
+        }
+        if stat.mode() & 0o100 == 0 {
             return Err(Error::refused(path.display(), "it is not executable; chmod +x it, or take it away"));
         }
         Ok(Self { program, file })
@@ -42,64 +73,32 @@ impl Script {
     /// # Errors
     /// [`Error::Refused`] if somebody has exchanged it since.
     pub fn check(&self, paths: &Paths) -> Result<()> {
-        let path = paths.at(&self.program);
-        let judged = metadata(&self.file, &path)?;
-        let now = std::fs::symlink_metadata(&path).map_err(Error::io("look at", &path))?;
+        self.leads(&paths.at(&self.program))
+    }
+
+    /// Whether this path, its links followed, leads to what was judged.
+    ///
+    /// # Errors
+    /// As [`Script::check`].
+    pub fn leads(&self, path: &Path) -> Result<()> {
+        let judged = metadata(&self.file, path)?;
+        let now = std::fs::metadata(path).map_err(Error::io("look at", path))?;
         if (judged.dev(), judged.ino()) == (now.dev(), now.ino()) {
             return Ok(());
         }
         Err(Error::refused(path.display(), "it was exchanged while it was being judged; run this again"))
     }
+
+    /// What is wrong with it, if it could not be started.
+    pub fn why_not(&self) -> Option<String> {
+        let mut head = [0; 256];
+        let bytes = self.file.read_at(&mut head, 0).ok()?;
+        shebang::fault(&head[..bytes])
+    }
 }
 
 fn metadata(file: &File, path: &Path) -> Result<std::fs::Metadata> {
     file.metadata().map_err(Error::io("look at", path))
-}
-
-/// Follows the links of a path as a process inside the root would, and judges each of them and the directory it lies in.
-fn resolve(paths: &Paths, path: &Path) -> Result<PathBuf> {
-    let mut walked = PathBuf::from("/");
-    let mut ahead = names(path);
-    let mut links = 0;
-    while let Some(name) = ahead.pop_front() {
-        if name == ".." {
-            walked.pop();
-            continue;
-        }
-        let next = walked.join(&name);
-        let real = paths.at(&next);
-        let stat = std::fs::symlink_metadata(&real).map_err(Error::io("look at", &real))?;
-        if !stat.is_symlink() {
-            walked = next;
-            continue;
-        }
-        links += 1;
-        if links > LINKS {
-            return Err(Error::refused(path.display(), "its links lead in a circle; correct them"));
-        }
-        if stat.uid() != 0 && stat.uid() != nix::unistd::geteuid().as_raw() {
-            let why = format!("the link belongs to user {}, not to root; chown -h root it if it is right", stat.uid());
-            return Err(Error::refused(real.display(), why));
-        }
-        trusted::directory(&paths.at(&walked))?;
-        let target = std::fs::read_link(&real).map_err(Error::io("read", &real))?;
-        if target.is_absolute() {
-            walked = PathBuf::from("/");
-        }
-        let mut new = names(&target);
-        new.append(&mut ahead);
-        ahead = new;
-    }
-    Ok(walked)
-}
-
-fn names(path: &Path) -> VecDeque<OsString> {
-    let name = |component: Component| match component {
-        Component::Normal(name) => Some(name.to_os_string()),
-        Component::ParentDir => Some("..".into()),
-        _ => None,
-    };
-    path.components().filter_map(name).collect()
 }
 
 #[cfg(test)]
@@ -122,20 +121,20 @@ mod tests {
     }
 
     fn words(paths: &Paths, path: &Path) -> String {
-        Script::judge(paths, path).unwrap_err().to_string()
+        Script::judge(paths, path, &Whose::Root).unwrap_err().to_string()
     }
 
     #[test]
     fn a_plain_script_of_roots_is_fit() {
         let (_keep, paths, dir) = root();
         script(&dir.join("a"), 0o755);
-        let fit = Script::judge(&paths, &dir.join("a")).unwrap();
+        let fit = Script::judge(&paths, &dir.join("a"), &Whose::Root).unwrap();
         assert_eq!(fit.program, Path::new("/etc/x.d/a"));
         fit.check(&paths).unwrap();
     }
 
     #[test]
-    fn what_is_not_executable_or_can_be_written_by_others_is_refused() {
+    fn w25_what_is_not_executable_or_can_be_written_by_others_is_refused() {
         let (_keep, paths, dir) = root();
         script(&dir.join("a"), 0o644);
         assert!(words(&paths, &dir.join("a")).contains("not executable"));
@@ -156,7 +155,7 @@ mod tests {
         symlink("usr/bin", paths.at("/bin")).unwrap();
         script(&paths.at("/usr/bin/tool"), 0o755);
         symlink("/bin/tool", dir.join("a")).unwrap();
-        assert_eq!(Script::judge(&paths, &dir.join("a")).unwrap().program, Path::new("/usr/bin/tool"));
+        assert_eq!(Script::judge(&paths, &dir.join("a"), &Whose::Root).unwrap().program, Path::new("/usr/bin/tool"));
         std::fs::set_permissions(paths.at("/usr/bin"), std::fs::Permissions::from_mode(0o777)).unwrap();
         assert!(words(&paths, &dir.join("a")).contains("mode 0777"));
     }
@@ -179,16 +178,39 @@ mod tests {
         symlink("a", dir.join("a")).unwrap();
         symlink("../../../../nowhere", dir.join("b")).unwrap();
         assert!(words(&paths, &dir.join("a")).contains("circle"));
-        assert!(Script::judge(&paths, &dir.join("b")).unwrap_err().is_missing());
+        assert!(Script::judge(&paths, &dir.join("b"), &Whose::Root).unwrap_err().is_missing());
     }
 
     #[test]
-    fn a_script_that_was_exchanged_is_noticed() {
+    fn w24_a_script_that_was_exchanged_is_noticed() {
         let (_keep, paths, dir) = root();
         script(&dir.join("a"), 0o755);
-        let fit = Script::judge(&paths, &dir.join("a")).unwrap();
+        let fit = Script::judge(&paths, &dir.join("a"), &Whose::Root).unwrap();
         script(&dir.join("b"), 0o755);
         std::fs::rename(dir.join("b"), dir.join("a")).unwrap();
         assert!(fit.check(&paths).is_err());
+    }
+
+    #[test]
+    fn w31_a_users_script_is_his_own_and_nobody_elses() {
+        if !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let (_keep, paths, dir) = root();
+        let user = User { name: "app".into(), uid: 4711, gid: 4711, groups: vec![4711], home: "/".into() };
+        let his = Whose::User(Arc::new(user));
+        script(&dir.join("a"), 0o755);
+        let words = Script::judge(&paths, &dir.join("a"), &his).unwrap_err().to_string();
+        assert!(words.contains("app would run it"), "{words}");
+        std::os::unix::fs::chown(&dir, Some(4711), None).unwrap();
+        std::os::unix::fs::chown(dir.join("a"), Some(4711), None).unwrap();
+        Script::judge(&paths, &dir.join("a"), &his).unwrap();
+        assert!(words_of(Script::judge(&paths, &dir.join("a"), &Whose::Root)).contains("user 4711"));
+        std::os::unix::fs::chown(dir.join("a"), Some(4712), None).unwrap();
+        assert!(words_of(Script::judge(&paths, &dir.join("a"), &his)).contains("user 4712"));
+    }
+
+    fn words_of(judged: Result<Script>) -> String {
+        judged.unwrap_err().to_string()
     }
 }

@@ -3,11 +3,10 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::judge::Script;
-use super::select::select;
+use super::judge::{Script, Whose};
+use super::list::list;
 use crate::error::Result;
 use crate::paths::Paths;
-use crate::sys::dir::Dir;
 use crate::sys::process::{Finished, Job};
 
 /// What is between TERM and KILL.
@@ -37,15 +36,8 @@ pub struct Ran {
 /// # Errors
 /// [`Error::Refused`](crate::error::Error::Refused) with the first that is unfit, and why.
 pub fn judge_dir(paths: &Paths, dir: &Path) -> Result<Vec<String>> {
-    let open = match Dir::open(dir) {
-        Err(error) if error.is_missing() => return Ok(Vec::new()),
-        other => other?,
-    };
-    let names = select(open.names()?);
-    for name in &names {
-        Script::judge(paths, &open.join(name))?;
-    }
-    Ok(names)
+    let listed = list(paths, dir, &Whose::Root)?.unwrap_or_default();
+    Ok(listed.scripts.into_iter().map(|script| script.name).collect())
 }
 
 /// Runs the scripts of a directory one after the other, each with these arguments and environment, in `/`, without input, and
@@ -65,7 +57,7 @@ pub fn run_dir(
     let names = judge_dir(paths, dir)?;
     let mut ran = Vec::with_capacity(names.len());
     for name in names {
-        let script = Script::judge(paths, &dir.join(&name))?;
+        let script = Script::judge(paths, &dir.join(&name), &Whose::Root)?;
         let words = std::iter::once(script.program.as_os_str()).chain(args.iter().map(AsRef::as_ref));
         let mut job = Job::new(words).inside(paths.root()).deadline(timeout, GRACE);
         for (key, value) in env {
