@@ -1,4 +1,4 @@
-//! Appending one line to a file so that it is on disk, whole, when the call returns.
+//! Appending to files: one line so that it is on disk, whole, when the call returns; and opening logs, where that is not promised.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,6 +9,7 @@ use nix::sys::stat::{Mode, SFlag, fchmod, fstat};
 use nix::unistd::{fdatasync, ftruncate, write};
 
 use super::dir::Dir;
+use super::trusted::Rule;
 use crate::error::{Error, Result};
 
 /// A file that only grows by whole lines. The caller holds the lock that keeps other writers out.
@@ -27,33 +28,60 @@ pub enum Missing {
     Fail,
 }
 
+/// Opens a file to which many lines are appended, in whatever directory strangers cannot write to: it is made with this mode if it is
+/// missing, and keeps its own if it is not.
+///
+/// # Errors
+/// [`Error::Refused`] if it is not a regular file of root's with this one name, [`Error::Io`] if it cannot be opened or made.
+pub fn open_log(dir: &Dir, name: &str, mode: u32) -> Result<File> {
+    let object = dir.join(name);
+    let file = open(dir, name, Some(Mode::from_bits_truncate(mode)))?;
+    let stat = fstat(&file).map_err(Error::io("look at", &object))?;
+    let fault = if stat.st_nlink > 1 {
+        "the file has a second name elsewhere; remove one of them".to_string()
+    } else if stat.st_mode & 0o002 != 0 {
+        format!("mode {:04o} lets others write; chmod o-w {}", stat.st_mode & 0o7777, object.display())
+    } else if let Err(why) = Rule::Log.owner(stat.st_uid) {
+        format!("{why}; chown root it if it is right")
+    } else {
+        return Ok(file);
+    };
+    Err(Error::refused(object.display(), fault))
+}
+
+/// Never through a link, and never waiting for whoever is at the other end of a FIFO.
+fn open(dir: &Dir, name: &str, make: Option<Mode>) -> Result<File> {
+    let object = dir.join(name);
+    let flags =
+        OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let fd = match (openat(&dir.fd, name, flags, Mode::empty()), make) {
+        (Err(nix::Error::ENOENT), Some(mode)) => {
+            let made = openat(&dir.fd, name, flags | OFlag::O_CREAT | OFlag::O_EXCL, Mode::from_bits_truncate(0o600));
+            let fd = made.map_err(Error::io("make", &object))?;
+            fchmod(&fd, mode).map_err(Error::io("make", &object))?;
+            dir.sync()?;
+            fd
+        }
+        (Err(nix::Error::ELOOP), _) => {
+            return Err(Error::refused(object.display(), "it is a symbolic link; remove it"));
+        }
+        (other, _) => other.map_err(Error::io("open", &object))?,
+    };
+    let stat = fstat(&fd).map_err(Error::io("look at", &object))?;
+    if !SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
+        return Err(Error::refused(object.display(), "it is not a regular file; remove it"));
+    }
+    Ok(File::from(fd))
+}
+
 impl Appender {
     /// Opens a file for appending.
     ///
     /// # Errors
     /// [`Error::Refused`] if it is not a regular file, [`Error::Io`] if it cannot be opened or made.
     pub fn open(dir: &Dir, name: &str, missing: Missing) -> Result<Self> {
-        let object = dir.join(name);
-        let flags = OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let fd = match openat(&dir.fd, name, flags, Mode::empty()) {
-            Err(nix::Error::ENOENT) if missing == Missing::Make => {
-                let made =
-                    openat(&dir.fd, name, flags | OFlag::O_CREAT | OFlag::O_EXCL, Mode::from_bits_truncate(0o600));
-                let fd = made.map_err(Error::io("make", &object))?;
-                fchmod(&fd, Mode::from_bits_truncate(0o644)).map_err(Error::io("make", &object))?;
-                dir.sync()?;
-                fd
-            }
-            Err(nix::Error::ELOOP) => {
-                return Err(Error::refused(object.display(), "it is a symbolic link; remove it"));
-            }
-            other => other.map_err(Error::io("open", &object))?,
-        };
-        let stat = fstat(&fd).map_err(Error::io("look at", &object))?;
-        if !SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
-            return Err(Error::refused(object.display(), "it is not a regular file; remove it"));
-        }
-        Ok(Self { file: File::from(fd), object })
+        let make = (missing == Missing::Make).then(|| Mode::from_bits_truncate(0o644));
+        Ok(Self { file: open(dir, name, make)?, object: dir.join(name) })
     }
 
     /// Sets blocks aside behind the end of the file, so that the next `bytes` can be written on a full disk. A file system that
