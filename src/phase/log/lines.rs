@@ -64,12 +64,19 @@ fn cut(line: &[u8]) -> usize {
 pub fn write(line: &[u8], prefix: &[u8], log: &mut Vec<u8>) {
     log.extend_from_slice(prefix);
     let line = line.trim_ascii_end();
-    if line.iter().all(|byte| (b' '..0x7f).contains(byte) || *byte == b'\t') {
+    if is_plain(line) {
         log.extend_from_slice(line);
     } else {
         escape(line, log);
     }
     log.push(b'\n');
+}
+
+/// Whether nothing in it needs a second look. No early end: what is nearly always true is found out by the whole line at once.
+fn is_plain(line: &[u8]) -> bool {
+    // 0xC2 begins U+0080 to U+009F, the control characters of the 8-bit sets.
+    let look = |byte: u8| (byte < b' ' && byte != b'\t') || byte == 0x7f || byte == 0xc2;
+    !line.iter().fold(false, |found, byte| found | look(*byte)) && std::str::from_utf8(line).is_ok()
 }
 
 /// Control characters of text, and of the 8-bit sets in what is no text, are made visible.
