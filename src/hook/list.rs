@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::sys::stat::SFlag;
+
 use super::judge::{Script, Whose};
 use super::select::{Reason, select};
 use crate::error::{Error, Result};
@@ -61,10 +63,14 @@ pub fn list(paths: &Paths, dir: &Path, whose: &Whose) -> Result<Option<Listed>> 
         if name.contains(|c: char| c == '\u{fffd}' || c.is_control()) {
             return Err(Error::refused(path.display(), "its name is not plain text; rename it"));
         }
+        if open.look(&name)?.is_some_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()) {
+            listed.skipped.push((path, Reason::Directory));
+            continue;
+        }
         Script::judge(paths, &paths.at(&path), whose)?;
         listed.scripts.push(Entry { name, path, whose: whose.clone() });
     }
-    listed.skipped = names.skipped.into_iter().map(|(name, reason)| (inside.join(name), reason)).collect();
+    listed.skipped.extend(names.skipped.into_iter().map(|(name, reason)| (inside.join(name), reason)));
     Ok(Some(listed))
 }
 
@@ -108,10 +114,12 @@ mod tests {
     fn what_runs_is_told_from_what_does_not() {
         let scratch = tempfile::tempdir().unwrap();
         scripts(scratch.path(), &["20-b", "10-a", "10-a~", ".x"]);
+        std::fs::create_dir(scratch.path().join("lib")).unwrap();
         let listed = list(&Paths::system(), scratch.path(), &Whose::Root).unwrap().unwrap();
         assert_eq!(names(&listed), ["10-a", "20-b"]);
         assert_eq!(listed.scripts[0].path, scratch.path().join("10-a"));
-        assert_eq!(listed.skipped.len(), 2);
+        let why: Vec<_> = listed.skipped.iter().map(|(_, reason)| *reason).collect();
+        assert_eq!(why, [Reason::Directory, Reason::Hidden, Reason::Leftover]);
     }
 
     #[test]

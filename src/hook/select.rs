@@ -12,6 +12,8 @@ pub enum Reason {
     Hidden,
     /// An editor or a package manager left it.
     Leftover,
+    /// It is a directory: nothing that could run, and nothing that anybody takes for a script.
+    Directory,
 }
 
 impl fmt::Display for Reason {
@@ -19,6 +21,7 @@ impl fmt::Display for Reason {
         f.write_str(match self {
             Self::Hidden => "its name begins with a dot",
             Self::Leftover => "an editor or a package manager left it there",
+            Self::Directory => "it is a directory",
         })
     }
 }

@@ -44,11 +44,12 @@ pub enum Ended {
 }
 
 impl Ended {
-    /// The number that hooks are told: its own code; as shells have it for a signal, a time-out and what cannot be executed.
+    /// The number that hooks are told: its own code; for a signal its number below zero, as Python and so both updaters tell it; 124
+    /// and 126, as timeout(1) and shells have it, for a time-out and for what cannot be executed.
     pub fn code(&self) -> i32 {
         match self {
             Self::Code(code) => *code,
-            Self::Signal(signal) | Self::Stopped(signal) => 128 + signal,
+            Self::Signal(signal) | Self::Stopped(signal) => -signal,
             Self::Deadline => 124,
             Self::NotStarted(_) => 126,
         }

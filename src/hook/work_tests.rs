@@ -63,6 +63,7 @@ fn w27_a_code_a_signal_and_no_start_are_three_things() {
     assert_eq!(sh("exit 100").0.ended, Ended::Code(100));
     assert_eq!(sh("nosuchprogram").0.ended, Ended::Code(127));
     assert_eq!(sh("kill -9 $$").0.ended, Ended::Signal(9));
+    assert_eq!([Ended::Code(3), Ended::Signal(9), Ended::Deadline].map(|ended| ended.code()), [3, -9, 124]);
 }
 
 #[test]

@@ -46,7 +46,7 @@ impl Fence {
     }
 
     /// Works inside: what is started meanwhile is born there. `None` in the first place: we could not get out again, and the fence
-    /// must never be closed over ourselves.
+    /// must never be closed over ourselves. Whatever other threads start in this moment is born there too: one at a time.
     pub fn within<T>(self, work: impl FnOnce() -> T) -> (Option<Self>, T) {
         let is_in = move_to(&self.dir, 0);
         let done = work();
