@@ -1,5 +1,6 @@
 //! Scripts run as the driver runs them, in a process of their own: a fence is put around whatever a process starts meanwhile, and a
 //! driver can be killed.
+#![allow(clippy::unwrap_used)]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -78,7 +79,7 @@ fn a_daemon_that_a_script_starts_goes_on_when_the_script_has_ended() {
     let dir = tempfile::tempdir().unwrap();
     let number = dir.path().join(".number");
     let body = format!("setsid sh -c 'echo $$ > {}; exec sleep 60' >/dev/null 2>&1 </dev/null &", number.display());
-    let done = run(&scripts(dir.path(), &body)[0], Duration::from_secs(60), None, &mut |_| ());
+    let done = run(&scripts(dir.path(), &body)[0], Duration::from_mins(1), None, &mut |_| ());
     let daemon: i32 = wait_for(&number).trim().parse().unwrap();
     assert_eq!((done.ended, done.left), (Ended::Code(0), Left::Nothing));
     assert!(is_alive(daemon));
@@ -96,7 +97,7 @@ fn thirty_megabytes_of_output_are_in_the_log_line_by_line() {
     let line = "Setting up libexample-something:amd64 (1.2.3-4+deb12u1) over (1.2.3-4) ...";
     let body = format!("yes '{line}' | head -n 420000; printf 'no end'");
     let mut output = log.output();
-    let done = run(&scripts(scripts_dir.path(), &body)[0], Duration::from_secs(300), None, &mut |heard| match heard {
+    let done = run(&scripts(scripts_dir.path(), &body)[0], Duration::from_mins(5), None, &mut |heard| match heard {
         Heard::Bytes(bytes) => output.take(bytes),
         Heard::Tick => output.tick(),
     });
@@ -141,5 +142,5 @@ fn be_a_driver() {
     let Some(dir) = std::env::var_os(DRIVER) else { return };
     let dir = Path::new(&dir);
     let body = format!("echo $$ > {}; sleep 600", dir.join(".number").display());
-    run(&scripts(dir, &body)[0], Duration::from_secs(600), Some(&dir.join(".mark")), &mut |_| ());
+    run(&scripts(dir, &body)[0], Duration::from_mins(10), Some(&dir.join(".mark")), &mut |_| ());
 }

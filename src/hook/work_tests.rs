@@ -5,7 +5,7 @@ use crate::hook::{Whose, list};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::LazyLock;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Duration = Duration::from_mins(1);
 
 fn place(body: &str) -> (tempfile::TempDir, Entry) {
     let dir = tempfile::tempdir().unwrap();

@@ -162,7 +162,7 @@ impl Target {
         if told > 0 {
             self.untold = 0;
         }
-        let lost = waiting[told..].iter().filter(|byte| **byte == b'\n').count() as u64;
+        let lost = waiting[told..].split(|byte| *byte == b'\n').count() as u64 - 1;
         self.untold += lost;
         self.waiting = waiting;
         self.waiting.clear();

@@ -56,8 +56,9 @@ fn open(dir: &Dir, name: &str, make: Option<Mode>) -> Result<File> {
         OFlag::O_RDWR | OFlag::O_APPEND | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let fd = match (openat(&dir.fd, name, flags, Mode::empty()), make) {
         (Err(nix::Error::ENOENT), Some(mode)) => {
-            let made = openat(&dir.fd, name, flags | OFlag::O_CREAT | OFlag::O_EXCL, Mode::from_bits_truncate(0o600));
-            let fd = made.map_err(Error::io("make", &object))?;
+            let new = flags | OFlag::O_CREAT | OFlag::O_EXCL;
+            let fd = openat(&dir.fd, name, new, Mode::from_bits_truncate(0o600));
+            let fd = fd.map_err(Error::io("make", &object))?;
             fchmod(&fd, mode).map_err(Error::io("make", &object))?;
             dir.sync()?;
             fd

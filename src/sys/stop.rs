@@ -98,7 +98,7 @@ mod tests {
                 stop.raise(SIGTERM);
             });
             let began = Instant::now();
-            assert_eq!(stop.sleep(Duration::from_secs(60)), Some(SIGTERM));
+            assert_eq!(stop.sleep(Duration::from_mins(1)), Some(SIGTERM));
             assert!(began.elapsed() < Duration::from_secs(30));
         });
         assert_eq!(stop.sleep(Duration::MAX), Some(SIGTERM));
