@@ -132,18 +132,25 @@ fn a_script_that_closes_its_output_is_waited_for() {
 #[test]
 fn w10_the_end_of_the_driver_is_the_end_of_the_script() {
     let stop = Stop::new().unwrap();
-    let (_keep, entry) = place("#!/bin/sh\nsleep 600\n");
+    let env = [("PATH", crate::sys::process::SAFE_PATH.to_string())];
+    let (_keep, entry) = place("#!/bin/sh\ntouch \"${0}.ran\"\nsleep 600\n");
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            std::thread::sleep(Duration::from_millis(100));
+            let ran = entry.path.with_file_name("10-x.ran");
+            while !ran.exists() {
+                std::thread::sleep(Duration::from_millis(5));
+            }
             stop.raise(15);
         });
-        let (done, _) = run_by(&entry, &[], |terms| terms.stop = Some(&stop));
+        let (done, _) = run_by(&entry, &[], |terms| (terms.stop, terms.env) = (Some(&stop), &env));
         assert_eq!(done.ended, Ended::Stopped(15));
     });
-    // What was to end us is not forgotten by the next script.
-    let (done, _) = run_by(&entry, &[], |terms| terms.stop = Some(&stop));
+    // What was to end us is not forgotten: the next script does not begin.
+    let ran = entry.path.with_file_name("10-x.ran");
+    std::fs::remove_file(&ran).unwrap();
+    let (done, _) = run_by(&entry, &[], |terms| (terms.stop, terms.env) = (Some(&stop), &env));
     assert_eq!(done.ended, Ended::Stopped(15));
+    assert!(!ran.exists());
 }
 
 #[test]
