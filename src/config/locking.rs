@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use super::origin;
 use super::section::Section;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::lock::client::{Kind, Promises};
 use crate::lock::name::{LockName, LockSet, Owner};
+use crate::paths::Paths;
+use crate::sys::secret::{self, Hidden};
 
 /// `[lock]`.
 #[derive(Debug, Clone)]
@@ -73,13 +75,46 @@ pub struct Web {
     pub identity: Option<Identity>,
 }
 
-/// An id and the file that holds its secret.
+/// An id and its secret.
 #[derive(Debug, Clone)]
 pub struct Secret {
     /// The id, or the user.
     pub id: String,
-    /// Its first line is the secret. It must be readable by root alone.
-    pub file: PathBuf,
+    /// Where its secret is.
+    pub kept: Kept,
+}
+
+/// Where a secret is.
+#[derive(Debug, Clone)]
+pub enum Kept {
+    /// The first line of a file that must be readable by root alone.
+    InFile(PathBuf),
+    /// In the configuration itself, as the updaters before us had it.
+    Here(Hidden),
+}
+
+impl Secret {
+    /// The secret itself.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if its file cannot be used.
+    pub fn read(&self, paths: &Paths) -> Result<Hidden> {
+        match &self.kept {
+            Kept::Here(hidden) => Ok(hidden.clone()),
+            Kept::InFile(file) => {
+                let line = secret::first_line(&paths.at(file)).map_err(|why| Error::Usage(why.to_string()))?;
+                Ok(Hidden::new(line))
+            }
+        }
+    }
+
+    /// Where it is, for messages.
+    pub fn place(&self, paths: &Paths) -> String {
+        match &self.kept {
+            Kept::Here(_) => format!("the secret of {} in the configuration", self.id),
+            Kept::InFile(file) => paths.at(file).display().to_string(),
+        }
+    }
 }
 
 /// A client certificate.
@@ -207,7 +242,8 @@ impl Web {
         let urls = s.read("url", |text| urls(text, kind, plain))?;
         let web = Self {
             urls: urls.ok_or_else(|| s.lacks(&format!("backend = {kind} needs url =")))?,
-            secret: pair(s, "secret_id", "secret_file")?.map(|(id, file)| Secret { id, file: file.into() }),
+            secret: pair(s, "secret_id", "secret_file")?
+                .map(|(id, file)| Secret { id, kept: Kept::InFile(file.into()) }),
             ca_file: s.path("ca_file")?,
             identity: pair(s, "certificate", "key")?
                 .map(|(certificate, key)| Identity { certificate: certificate.into(), key: key.into() }),

@@ -1,10 +1,38 @@
 //! Files that hold a secret: root's, and readable by nobody else.
 
+use std::fmt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use super::trusted;
 use crate::error::{Error, Result};
+
+/// A secret in memory, which nothing shows by accident.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Hidden(String);
+
+impl Hidden {
+    /// Takes it.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    /// Gives it to who sends it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+
+    /// How many characters it has: what may be told of it.
+    pub fn length(&self) -> usize {
+        self.0.chars().count()
+    }
+}
+
+impl fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
+    }
+}
 
 /// A secret, a key or a chain of certificates is not larger.
 const LIMIT: u64 = 1 << 20;
@@ -40,6 +68,12 @@ pub fn first_line(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_in_memory_is_not_shown() {
+        let hidden = Hidden::new("s3crét");
+        assert_eq!((format!("{hidden:?}").as_str(), hidden.length(), hidden.reveal()), ("…", 6, "s3crét"));
+    }
 
     /// W43: the file mode of the secret is never checked.
     #[test]

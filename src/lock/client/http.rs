@@ -16,7 +16,7 @@ use super::Kind;
 use crate::config::locking::Web;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::{secret, tls};
+use crate::sys::tls;
 
 /// An answer is not longer.
 const LIMIT: u64 = 8 << 20;
@@ -84,12 +84,14 @@ impl Http {
     /// [`Error::Usage`] if the file cannot be used.
     pub fn with_secret(self, web: &Web, paths: &Paths) -> Result<Self> {
         let Some(known) = &web.secret else { return Ok(self) };
-        let file = paths.at(&known.file);
-        let secret = secret::first_line(&file).map_err(|why| Error::Usage(why.to_string()))?;
-        if !secret.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-            return Err(Error::Usage(format!("refusing {}: it holds a character that no secret has", file.display())));
+        let secret = known.read(paths)?;
+        if !secret.reveal().bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+            return Err(Error::Usage(format!(
+                "refusing {}: it holds a character that no secret has",
+                known.place(paths)
+            )));
         }
-        Ok(self.with_header("x-secret-id", known.id.clone()).with_header("x-secret", secret))
+        Ok(self.with_header("x-secret-id", known.id.clone()).with_header("x-secret", secret.reveal()))
     }
 
     /// Where it is, for messages.

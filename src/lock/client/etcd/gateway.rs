@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::lock::client::Kind;
 use crate::lock::client::http::{Http, Reply};
 use crate::paths::Paths;
-use crate::sys::secret;
+use crate::sys::secret::Hidden;
 
 /// A stream that ends at once is not opened again at once.
 const SHORT: Duration = Duration::from_millis(500);
@@ -29,17 +29,8 @@ pub struct Gateway {
     members: Vec<Http>,
     /// Which one answered last.
     good: AtomicUsize,
-    user: Option<(String, Password)>,
+    user: Option<(String, Hidden)>,
     token: Mutex<Option<String>>,
-}
-
-/// Never shown.
-struct Password(String);
-
-impl std::fmt::Debug for Password {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("…")
-    }
 }
 
 /// A key with its value.
@@ -204,7 +195,7 @@ impl Gateway {
 
     fn log_in(&self, member: &Http) -> Result<()> {
         let Some((name, password)) = &self.user else { return Ok(()) };
-        let reply = member.post("/v3/auth/authenticate", &json!({ "name": name, "password": password.0 }))?;
+        let reply = member.post("/v3/auth/authenticate", &json!({ "name": name, "password": password.reveal() }))?;
         if reply.status != 200 {
             return Err(judge(member, &reply));
         }
@@ -220,9 +211,8 @@ impl Gateway {
     }
 }
 
-fn password(known: &Secret, paths: &Paths) -> Result<(String, Password)> {
-    let secret = secret::first_line(&paths.at(&known.file)).map_err(|why| Error::Usage(why.to_string()))?;
-    Ok((known.id.clone(), Password(secret)))
+fn password(known: &Secret, paths: &Paths) -> Result<(String, Hidden)> {
+    Ok((known.id.clone(), known.read(paths)?))
 }
 
 /// Tokens run out, and with a simple token a member forgets it when it starts anew.
