@@ -75,6 +75,26 @@ impl Paths {
         self.at("/etc/patch/config.ini")
     }
 
+    /// The dotenv configuration of DLM Engine Updater 1.0.
+    pub fn dlm_env(&self) -> PathBuf {
+        self.at("/etc/dlm_engine_updater/.env")
+    }
+
+    /// The configuration of DLM Engine Updater before 1.0.
+    pub fn dlm_config(&self) -> PathBuf {
+        self.at("/etc/dlm_engine_updater/config.ini")
+    }
+
+    /// The configuration of Foreman DLM Updater.
+    pub fn foreman_config(&self) -> PathBuf {
+        self.at("/etc/foreman_dlm_updater/config.ini")
+    }
+
+    /// Held by the one `patch-run` that works.
+    pub fn run_lock(&self) -> PathBuf {
+        self.at("/run/patch/run")
+    }
+
     /// The configuration of the lock service, `lockd.ini(5)`.
     pub fn lockd_config(&self) -> PathBuf {
         self.at("/etc/patch/lockd.ini")

@@ -97,11 +97,18 @@ impl<'a> Section<'a> {
 
     /// Every key of the section must have been asked for.
     pub fn finish(&self) -> Result<()> {
+        self.unknown().into_iter().next().map_or(Ok(()), |words| Err(Error::Usage(words)))
+    }
+
+    /// What is wrong with each key that nobody asked for, in the order of the file.
+    pub fn unknown(&self) -> Vec<String> {
         let asked = self.asked.borrow();
-        let unknown =
-            self.ini.own_keys(self.name).filter(|(key, _)| !asked.contains(key)).min_by_key(|(_, line)| *line);
-        let Some((key, line)) = unknown else { return Ok(()) };
-        let hint = values::nearest(key, &asked).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
-        Err(self.wrong(line, &format!("unknown key {key} in [{}]{hint}", self.name)))
+        let mut found: Vec<_> = self.ini.own_keys(self.name).filter(|(key, _)| !asked.contains(key)).collect();
+        found.sort_unstable_by_key(|(_, line)| *line);
+        let words = |(key, line): (&str, usize)| {
+            let hint = values::nearest(key, &asked).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+            format!("{}:{line}: unknown key {key} in [{}]{hint}", self.ini.file(), self.name)
+        };
+        found.into_iter().map(words).collect()
     }
 }
