@@ -6,8 +6,9 @@
 
 pub mod ini;
 pub mod locking;
-mod origin;
+pub(crate) mod origin;
 pub mod post;
+pub mod run;
 pub(crate) mod section;
 mod sections;
 pub mod values;
@@ -16,6 +17,7 @@ use std::path::Path;
 
 pub use locking::Lock;
 pub use post::Relay;
+pub use run::Run;
 pub use sections::{ClusterSource, Grab, HostIdentity, Install, Mail, MailTls, Patchit, Preflight, Pull};
 
 use crate::error::{Error, Result};
@@ -42,6 +44,8 @@ pub struct Config {
     pub lock: Option<Lock>,
     /// `[mail]`
     pub mail: Mail,
+    /// `[run]`
+    pub run: Run,
     /// `[pull]`
     pub pull: Pull,
     /// `[cluster NAME]`, in the order of the file.
@@ -99,6 +103,7 @@ impl Config {
                 ("preflight", "") => config.preflight = Preflight::read(&mut section)?,
                 ("lock", "") => config.lock = Some(Lock::read(&mut section)?),
                 ("mail", "") => config.mail = Mail::read(&mut section)?,
+                ("run", "") => config.run = Run::read(&mut section)?,
                 ("pull", "") => config.pull = Pull::read(&mut section)?,
                 ("cluster", cluster) if !cluster.is_empty() => {
                     config.clusters.push(ClusterSource::read(cluster, &mut section)?);
@@ -122,7 +127,7 @@ fn text(path: &Path) -> Result<(String, String)> {
 }
 
 fn unknown_section(ini: &Ini, name: &str) -> Error {
-    let known = ["host", "grab", "patchit", "preflight", "lock", "mail", "pull", "cluster NAME"];
+    let known = ["host", "grab", "patchit", "preflight", "lock", "mail", "run", "pull", "cluster NAME"];
     let hint = values::nearest(name, &known).map(|near| format!("; did you mean [{near}]?")).unwrap_or_default();
     Error::Usage(format!("{}:{}: unknown section [{name}]{hint}", ini.file(), ini.section_line(name)))
 }

@@ -3,6 +3,7 @@
 //! A run goes through script directories under a distributed lock, over a reboot if need be, and keeps in one readable line what
 //! is next. Which phase follows which is pure; the state, the log and the configurations of the two updaters are files.
 
+pub mod date;
 pub mod log;
 pub mod name;
 pub mod settings;

@@ -282,7 +282,7 @@ fn pair(s: &Section, one: &'static str, other: &'static str) -> Result<Option<(S
 }
 
 /// An id travels in a header.
-fn header(text: &str) -> std::result::Result<String, String> {
+pub(crate) fn header(text: &str) -> std::result::Result<String, String> {
     let fits = text.bytes().all(|b| b.is_ascii_graphic());
     if fits { Ok(text.to_string()) } else { Err("it holds a character that no id has".into()) }
 }

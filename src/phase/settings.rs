@@ -1,4 +1,22 @@
 //! What a run of the driver is told, whichever dialect its configuration is written in.
+//!
+//! Sites have four: section `[run]` of ours, and the files of the updaters that `patch-run` takes the place of, which are read as they
+//! are. What a text means is pure; [`load`] finds and reads the file. Paths are as the file has them, seen from inside the root: who
+//! uses one puts it below the root with [`Paths::at`](crate::paths::Paths::at).
+
+pub mod check;
+pub mod command;
+mod dialect;
+mod dlm_ini;
+mod dotenv;
+mod endpoint;
+mod foreman;
+mod load;
+pub mod missing;
+mod old_ini;
+mod ours;
+pub mod python;
+mod shown;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -6,6 +24,7 @@ use std::time::Duration;
 use super::name::Phase;
 use crate::config;
 use crate::config::locking::Backoff;
+pub use load::{CalledAs, load};
 
 /// In which of the configurations that sites have this one is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,8 +44,10 @@ pub enum Dialect {
 pub struct Settings {
     /// Its dialect.
     pub dialect: Dialect,
-    /// Where it was read.
+    /// Where it was read: below the root, as it can be opened.
     pub file: PathBuf,
+    /// What scripts are told that the lock is called, with blanks between several; empty if there is none.
+    pub lock_name: String,
     /// The lock service and the locks of a run; without it no lock is taken.
     pub lock: Option<config::Lock>,
     /// How long to wait for a busy lock.
@@ -121,13 +142,15 @@ pub enum Level {
 pub struct ScriptDir {
     /// Where it is.
     pub path: PathBuf,
-    /// Whether the configuration names it. One that does not exist is an error then.
+    /// Whether it must be there: the configuration names it, or a run without it does nothing (W26).
     pub named: bool,
 }
 
 /// The script directories of a run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Dirs {
+    /// Where they lie, in the dialects that name no single one.
+    pub base: Option<ScriptDir>,
     /// Those of the phases.
     pub phases: Vec<(Phase, ScriptDir)>,
     /// Those that are told of each step.
@@ -141,6 +164,12 @@ impl Dirs {
     pub fn get(&self, phase: Phase) -> Option<&ScriptDir> {
         self.phases.iter().find(|(of, _)| *of == phase).map(|(_, dir)| dir)
     }
+
+    /// All of them; those that belong to no phase have none.
+    pub fn all(&self) -> impl Iterator<Item = (Option<Phase>, &ScriptDir)> {
+        let others = self.notify.iter().chain(&self.on_failure).map(|dir| (None, dir));
+        self.phases.iter().map(|(phase, dir)| (Some(*phase), dir)).chain(others)
+    }
 }
 
 /// How the host is rebooted.
@@ -148,6 +177,8 @@ impl Dirs {
 pub enum Reboot {
     /// By the scripts of `reboot.d`.
     Scripts,
+    /// By the scripts of `reboot.d`; if it holds none, by this command.
+    ScriptsOr(Vec<String>),
     /// By a command, word by word.
     Command(Vec<String>),
 }
