@@ -6,4 +6,7 @@
 pub mod date;
 pub mod log;
 pub mod name;
+pub mod run;
 pub mod settings;
+pub mod state;
+pub mod table;
