@@ -1,5 +1,6 @@
 //! One file a tool: arguments in, rooms joined, words out.
 
+mod asking;
 mod chain;
 mod confirming;
 pub mod grab_patch;
@@ -10,6 +11,7 @@ pub mod patch_lock;
 #[cfg(feature = "server")]
 pub mod patch_lockd;
 pub mod patch_mail;
+pub mod patch_run;
 pub mod patch_stage;
 pub mod patch_status;
 pub mod patchit;

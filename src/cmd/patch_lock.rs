@@ -1,6 +1,5 @@
 //! `patch-lock(8)`: takes, shows, explains and frees the distributed lock.
 
-mod asking;
 mod by_hand;
 mod hold;
 mod in_run;
@@ -13,13 +12,14 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-use crate::config::values;
+use crate::config::{self, values};
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::lock::client::{Claim, claim};
 use crate::lock::name::{LockName, LockSet, Note, Owner};
 use crate::paths::Paths;
 
+use super::asking::Wait;
 use super::chain;
 use super::place::Place;
 use super::walk::Site;
@@ -231,4 +231,13 @@ pub(super) fn claim(site: &Site, run: &str, named: Option<LockSet>) -> Result<Cl
     let locks = named.or_else(|| lock.names.clone());
     let locks = locks.ok_or_else(|| Error::Usage("no lock is named; set names = in section [lock]".into()))?;
     claim::of_this_host(site.config, site.paths, locks, claim::reason_of(run)?)
+}
+
+/// How long to wait: as the arguments say, else the configuration.
+fn wait(args: &WaitArgs, lock: &config::Lock) -> Wait {
+    match (args.wait, lock.wait_max) {
+        (None, _) => Wait::No,
+        (Some(Patience::For(time)), _) | (Some(Patience::Configured), Some(time)) => Wait::For(time),
+        (Some(Patience::Configured), None) => Wait::Forever,
+    }
 }

@@ -1,6 +1,6 @@
 //! The arguments that every tool has: where, by which configuration, and at which moment.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 
@@ -25,6 +25,11 @@ pub struct Place {
 }
 
 impl Place {
+    /// The configuration file that was named.
+    pub fn named(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
+
     /// The paths to work on.
     ///
     /// # Errors

@@ -129,12 +129,12 @@ pub enum Start {
 pub fn start(seen: Seen, starter: Starter) -> Start {
     use Phase::{LockGet, LockRelease, NeedsUpdate, PostUpdate, Reboot};
     match (seen.state, seen.holds) {
-        // Somebody removed the state file of a run that holds its lock: it begins anew, and does not forget the lock.
-        (None | Some(NeedsUpdate), Holds::Lock) if starter == Starter::Tick => Start::Resume(NeedsUpdate),
-        (None | Some(NeedsUpdate), Holds::Lock) => Start::Nothing,
-        (None | Some(NeedsUpdate | LockGet), Holds::Nothing) if starter == Starter::Tick => Start::Fresh,
-        (None | Some(NeedsUpdate | LockGet), Holds::Nothing) => Start::Nothing,
-        (None | Some(NeedsUpdate | LockGet), _) => Start::GiveUp,
+        // Before anything was changed: a run that may hold something it cannot use gives it back. One whose state file somebody
+        // removed begins anew, and does not forget its lock.
+        (Some(LockGet), Holds::Perhaps | Holds::Lock) | (None | Some(NeedsUpdate), Holds::Perhaps) => Start::GiveUp,
+        (None | Some(NeedsUpdate | LockGet), _) if starter == Starter::Boot => Start::Nothing,
+        (None | Some(NeedsUpdate), Holds::Lock) => Start::Resume(NeedsUpdate),
+        (None | Some(NeedsUpdate | LockGet), _) => Start::Fresh,
         (Some(Reboot | PostUpdate), _) if seen.ordered == Ordered::NotYet => Start::Await,
         (Some(PostUpdate), _) if seen.ordered == Ordered::Never => Start::NoBoot,
         (Some(Reboot | PostUpdate), _) if seen.ordered == Ordered::Booted => Start::Resume(PostUpdate),

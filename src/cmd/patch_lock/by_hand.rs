@@ -9,9 +9,9 @@ use crate::lock::client::remembered::{self, Remembered};
 use crate::lock::client::{Claim, Held, Released};
 use crate::lock::name::{LockName, LockSet};
 
-use super::asking::{self, Asking, Outcome, Wait};
 use super::site::{self, Service};
 use super::{Acquire, Release};
+use crate::cmd::asking::{self, Asking, Outcome, Wait};
 
 /// `patch-lock acquire`
 pub fn acquire(place: &Place, args: &Acquire) -> Result<Exit> {
@@ -21,7 +21,7 @@ pub fn acquire(place: &Place, args: &Acquire) -> Result<Exit> {
         exit::out(format_args!("would ask {} for lock {} as {}", service.kind(), joined(&claim.locks), claim.owner));
         return Ok(Exit::Done);
     }
-    let wait = Wait::of(&args.wait, service.lock()?);
+    let wait = super::wait(&args.wait, service.lock()?);
     match take(&service, &claim, wait)? {
         Outcome::Granted(held) => {
             for grant in &held {
@@ -44,6 +44,7 @@ pub fn take(service: &Service, claim: &Claim, wait: Wait) -> Result<Outcome> {
         backend: Arc::clone(&service.backend),
         claim: claim.clone(),
         wait,
+        attempts: None,
         lock: service.lock()?,
         is_wanted: &|| Ok(true),
     };

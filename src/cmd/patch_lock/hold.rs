@@ -22,9 +22,9 @@ use crate::lock::name::LockName;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::random;
 
-use super::asking::{self, Ear, Heard, Outcome, Wait};
 use super::site::{self, Service};
 use super::{Hold, by_hand};
+use crate::cmd::asking::{self, Ear, Heard, Outcome, Wait};
 
 /// How often a release is tried at the end; after that it is for a person.
 const RELEASES: u32 = 5;
@@ -59,7 +59,7 @@ enum Taken {
 /// Takes the lock, and first its place on this host: the service grants a host again what it holds, and two commands of one host
 /// must keep out of each other's way as well.
 fn take(service: &Service, args: &Hold) -> Result<Taken> {
-    let wait = Wait::of(&args.wait, service.lock()?);
+    let wait = super::wait(&args.wait, service.lock()?);
     let began = Instant::now();
     let ours = alone(service, &args.name, wait, began)?;
     let kind = service.kind();

@@ -29,9 +29,9 @@ use crate::sys::clock::Clock;
 use crate::sys::dir::Dir;
 use crate::sys::lockfile::{self, Lock};
 
-use super::asking::{self, Asking, Ear, Outcome, Wait};
 use super::site::{self, Service};
 use super::{Acquire, Release};
+use crate::cmd::asking::{self, Asking, Ear, Outcome};
 
 /// The name of this stage.
 const STAGE: &str = "patch-lock";
@@ -109,7 +109,8 @@ fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock:
     let asking = Asking {
         backend: Arc::clone(&service.backend),
         claim,
-        wait: Wait::of(&args.wait, service.lock()?),
+        wait: super::wait(&args.wait, service.lock()?),
+        attempts: None,
         lock: service.lock()?,
         is_wanted: &|| Ok(is_open(site.config, site.clock) && is_staged(site.paths, &run.id)?),
     };

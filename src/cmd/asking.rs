@@ -17,8 +17,6 @@ use crate::lock::client::pause::Pauses;
 use crate::lock::client::{Again, Answer, Backend, Claim, Held};
 use crate::sys::random;
 
-use super::{Patience, WaitArgs};
-
 /// The longest time that one request is kept open: shorter than what proxies allow.
 const ROUND: Duration = Duration::from_secs(55);
 /// A service that says "at once" faster than this is not believed.
@@ -36,16 +34,6 @@ pub enum Wait {
     Forever,
     /// No longer than this.
     For(Duration),
-}
-
-impl Wait {
-    pub fn of(args: &WaitArgs, lock: &config::Lock) -> Self {
-        match (args.wait, lock.wait_max) {
-            (None, _) => Self::No,
-            (Some(Patience::For(time)), _) | (Some(Patience::Configured), Some(time)) => Self::For(time),
-            (Some(Patience::Configured), None) => Self::Forever,
-        }
-    }
 }
 
 /// The exit code of a program that a signal ended, as shells have it.
@@ -127,6 +115,8 @@ pub struct Asking<'a> {
     pub backend: Arc<dyn Backend>,
     pub claim: Claim,
     pub wait: Wait,
+    /// How often to ask for what somebody else holds; without it there is no limit.
+    pub attempts: Option<u32>,
     pub lock: &'a config::Lock,
     /// Asked before each round.
     pub is_wanted: &'a dyn Fn() -> Result<bool>,
@@ -142,7 +132,9 @@ impl Asking<'_> {
         let began = Instant::now();
         let mut pauses = Pauses::new(self.lock.backoff);
         let mut said = String::new();
+        let mut asked = 0;
         loop {
+            asked += 1;
             let round = Instant::now();
             let answer = match self.ask(&ear, self.left(began).min(ROUND))? {
                 Heard::Signal(signal) => return Ok(self.leave(&ear, signal)),
@@ -154,7 +146,7 @@ impl Asking<'_> {
                 Err(error @ Error::Unreachable { .. }) => (Err(error), Again::Later),
                 Err(error) => return Err(error),
             };
-            if self.left(began).is_zero() {
+            if self.left(began).is_zero() || self.attempts.is_some_and(|attempts| asked >= attempts) {
                 self.withdraw();
                 return last;
             }

@@ -1,0 +1,57 @@
+//! `patch-run --abandon --reason TEXT`: the end of a run that cannot go on, instead of deleting its state file. A person answers for
+//! the host; so the lock is given back, unless it is to protect the others still.
+
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::flag::record::Draft;
+use crate::lock::name::Note;
+use crate::phase::settings::Level;
+use crate::phase::table::Holds;
+
+use super::driver::Driver;
+use super::end::End;
+use super::locking::Tries;
+
+/// What becomes of the lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lock {
+    /// It is given back.
+    GivenBack,
+    /// It stays held.
+    Kept,
+}
+
+impl Driver<'_> {
+    /// Ends the run. A lock that cannot be given back now keeps the run, which is in its last phase then.
+    ///
+    /// # Errors
+    /// If that cannot be recorded.
+    pub fn abandon(&mut self, reason: &Note, lock: Lock) -> Result<End> {
+        self.tell(Level::Warning, format_args!("the run is abandoned by hand: {reason}"));
+        self.record(&Draft::note("abandoned by hand").field("reason", reason.as_str()))?;
+        if lock == Lock::Kept {
+            for grant in self.grants() {
+                exit::out(format_args!("lock {} stays held by {} (grant {})", grant.lock, grant.owner, grant.number));
+            }
+        } else if self.settings.lock.is_some() && self.holds() != Holds::Nothing {
+            match self.give_back(Tries::One) {
+                Ok(()) => {}
+                Err(error @ Error::Unreachable { .. }) => {
+                    self.write_state(crate::phase::name::Phase::LockRelease)?;
+                    exit::out("the lock is given back at the next start");
+                    return Ok(End::Unreachable(error.to_string()));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        self.forget(&format!("abandoned: {reason}"))?;
+        exit::out("the run is forgotten; the next start asks whether there is anything to do");
+        Ok(End::Done)
+    }
+}
+
+/// Nothing to abandon.
+pub fn nothing() -> Exit {
+    exit::out("there is no run to abandon");
+    Exit::Done
+}

@@ -1,0 +1,84 @@
+//! `patch-run --check-config`: what the configuration means, and what in it will hurt.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::hook::{Whose, list};
+use crate::paths::Paths;
+use crate::phase::settings::check::{Facts, Understood, findings, understood};
+use crate::phase::settings::{Dialect, Settings};
+
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    file: String,
+    dialect: String,
+    settings: std::collections::BTreeMap<&'a str, &'a str>,
+    findings: &'a [String],
+}
+
+/// Prints both. Exit 1 if anything will hurt.
+///
+/// # Errors
+/// If they cannot be printed.
+pub fn check(settings: &Settings, paths: &Paths, json: bool) -> Result<Exit> {
+    let rows = understood(settings);
+    let mut found = findings(settings, &Facts::gather(settings, paths, |dir| count(paths, dir)));
+    found.extend(unfit(settings, paths));
+    if json {
+        print_json(settings, &rows, &found)?;
+    } else {
+        exit::out(format_args!("{}: {}", settings.file.display(), name(settings.dialect)));
+        for row in &rows {
+            exit::out(format_args!("  {} = {}", row.key, row.value));
+        }
+        for words in &found {
+            exit::out(words);
+        }
+        if found.is_empty() {
+            exit::out("nothing in it will hurt");
+        }
+    }
+    Ok(if found.is_empty() { Exit::Done } else { Exit::Failed })
+}
+
+fn print_json(settings: &Settings, rows: &[Understood], found: &[String]) -> Result<()> {
+    let report = Report {
+        file: settings.file.display().to_string(),
+        dialect: name(settings.dialect).to_string(),
+        settings: rows.iter().map(|row| (row.key, row.value.as_str())).collect(),
+        findings: found,
+    };
+    exit::out(serde_json::to_string(&report).map_err(|why| Error::failed("print", "the configuration", why))?);
+    Ok(())
+}
+
+fn count(paths: &Paths, dir: &Path) -> Option<usize> {
+    list::list(paths, &paths.inside(dir), &Whose::Root).ok().flatten().map(|listed| listed.scripts.len())
+}
+
+/// Directories and scripts that a run would refuse.
+fn unfit(settings: &Settings, paths: &Paths) -> Vec<String> {
+    let dirs = settings.dirs.all().map(|(_, dir)| &dir.path);
+    let mut found: Vec<String> =
+        dirs.filter_map(|dir| list::list(paths, dir, &Whose::Root).err()).map(|error| error.to_string()).collect();
+    match super::scripts::users(settings) {
+        Err(error) => found.push(error.to_string()),
+        Ok(users) => {
+            let of_users = ["pre_update.d", "post_update.d"].map(|name| list::list_users(paths, &users, name));
+            found.extend(of_users.into_iter().filter_map(Result::err).map(|error| error.to_string()));
+        }
+    }
+    found
+}
+
+fn name(dialect: Dialect) -> &'static str {
+    match dialect {
+        Dialect::Ours => "patch-run",
+        Dialect::DlmIni => "DLM Engine Updater 0.4 and 0.5",
+        Dialect::Dotenv => "DLM Engine Updater 1.0",
+        Dialect::Foreman => "Foreman DLM Updater",
+    }
+}

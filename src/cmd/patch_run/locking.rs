@@ -1,0 +1,320 @@
+//! The lock of a run: taken before the first change, asked for again before a run that was cut short goes on, given back at the end.
+//!
+//! What is asked is recorded before it is asked, and what was granted before anything is done under it. A service that cannot be
+//! reached is a no; behind the reboot the host is brought back into service whatever the service says.
+
+use std::sync::Arc;
+
+use chrono::TimeDelta;
+
+use crate::cmd::asking::{self, Asking, Outcome as Asked};
+use crate::error::{Error, Result};
+use crate::flag::record::Draft;
+use crate::hook::words;
+use crate::lock::client::held::Asked as Intent;
+use crate::lock::client::pause::Pauses;
+use crate::lock::client::{self, Backend, Claim, Held, Released, claim};
+use crate::lock::name::LockSet;
+use crate::phase::name::Phase;
+use crate::phase::settings::{Level, Unreleased, Wait};
+use crate::phase::table::{Holds, Outcome};
+use crate::sys::clock::Moment;
+use crate::sys::random;
+
+use super::driver::{Driver, Sure, Turn};
+use super::end::End;
+
+/// How long a reboot may take until somebody should look.
+const AWAY: TimeDelta = TimeDelta::hours(1);
+
+/// What the service says of the grants of a run.
+enum Standing {
+    Held,
+    Lost(String),
+    Unknown(Error),
+}
+
+impl Driver<'_> {
+    /// Phase `lock_get`.
+    pub(super) fn lock_get(&mut self) -> Result<Turn> {
+        if self.settings.lock.is_none() {
+            self.voice.decide(Level::Warning, "no lock is configured: other hosts may be patched at the same time");
+            return Ok(Turn::On(Outcome::Yes));
+        }
+        if self.holds() == Holds::Lock {
+            return Ok(self.make_sure()?.map_or(Turn::On(Outcome::Yes), Turn::Stop));
+        }
+        if let Some(end) = self.acquire(Phase::LockGet)? {
+            return Ok(Turn::Stop(end));
+        }
+        self.notify(words::Driver::Running, "main", None, 0)?;
+        Ok(Turn::On(Outcome::Yes))
+    }
+
+    /// Before the host is changed: the service says that the lock is held, or it is taken again. The end of the driver if not.
+    pub(super) fn make_sure(&mut self) -> Result<Option<End>> {
+        if self.sure == Sure::Yes || self.settings.lock.is_none() {
+            return Ok(None);
+        }
+        match self.standing(None)? {
+            Standing::Held => {
+                self.sure = Sure::Yes;
+                Ok(None)
+            }
+            Standing::Unknown(error) => Ok(Some(self.unreachable(&error))),
+            Standing::Lost(locks) => {
+                if !locks.is_empty() {
+                    self.voice.decide(
+                        Level::Error,
+                        format_args!("lock {locks} was taken from this host; asking for it again"),
+                    );
+                }
+                let phase = self.state.unwrap_or(Phase::LockGet);
+                self.acquire(phase)
+            }
+        }
+    }
+
+    /// Behind the reboot: what became of the lock is told, and changes nothing.
+    pub(super) fn still_ours(&mut self) -> Result<()> {
+        if self.sure == Sure::Yes || self.holds() != Holds::Lock {
+            return Ok(());
+        }
+        match self.standing(None)? {
+            Standing::Held => self.sure = Sure::Yes,
+            Standing::Lost(locks) => {
+                let words =
+                    format!("lock {locks} was taken from this host while it was held; nothing of it is given back");
+                self.voice.decide(Level::Error, words);
+            }
+            Standing::Unknown(error) => self.voice.decide(Level::Warning, error),
+        }
+        Ok(())
+    }
+
+    /// Before the host goes down: the service is told until when it will be. The end of the driver if the lock is not held.
+    pub(super) fn announce_reboot(&mut self) -> Result<Option<End>> {
+        if self.settings.lock.is_none() {
+            return Ok(None);
+        }
+        let until = self.clock.now() + AWAY;
+        match self.standing(Some(until))? {
+            Standing::Held => Ok(None),
+            Standing::Unknown(error) => Ok(Some(self.unreachable(&error))),
+            Standing::Lost(locks) => {
+                self.voice
+                    .decide(Level::Error, format_args!("lock {locks} was taken from this host; asking for it again"));
+                self.acquire(Phase::Reboot)
+            }
+        }
+    }
+
+    /// Asks of every grant whether it stands; one that does not is recorded as lost.
+    fn standing(&mut self, until: Option<Moment>) -> Result<Standing> {
+        let backend = self.backend()?;
+        let held = self.grants();
+        if held.is_empty() {
+            return Ok(Standing::Lost(String::new()));
+        }
+        let mut lost = Vec::new();
+        for grant in &held {
+            same_kind(grant, backend.as_ref())?;
+            match backend.down_until(grant, until) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.record(&Draft::note("the lock is not ours any more").field("lost", grant.to_string()))?;
+                    lost.push(grant.lock.to_string());
+                }
+                Err(error @ Error::Unreachable { .. }) => return Ok(Standing::Unknown(error)),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(if lost.is_empty() { Standing::Held } else { Standing::Lost(lost.join(", ")) })
+    }
+
+    /// Asks for the locks as long as the configuration says. The end of the driver if they are not granted.
+    fn acquire(&mut self, phase: Phase) -> Result<Option<End>> {
+        let (backend, claim) = (self.backend()?, self.claim()?);
+        let Some(lock) = &self.settings.lock else { return Ok(None) };
+        let intent = Intent { kind: backend.kind(), locks: claim.locks.clone() }.to_string();
+        self.record(&Draft::note("asking for the lock").field("asking", &intent))?;
+        self.voice.say(Level::Info, format_args!("asking for lock {}", self.settings.lock_name));
+        let asking = Asking {
+            backend,
+            claim,
+            wait: match self.settings.wait {
+                Wait::No => asking::Wait::No,
+                Wait::UpTo(time) => asking::Wait::For(time),
+                Wait::Forever => asking::Wait::Forever,
+            },
+            attempts: self.settings.attempts,
+            lock,
+            is_wanted: &|| Ok(true),
+        };
+        match asking.run() {
+            Ok(Asked::Granted(held)) => {
+                self.granted(&held)?;
+                self.sure = Sure::Yes;
+                Ok(None)
+            }
+            Ok(Asked::NotYet(why)) => {
+                self.record(&Draft::default().field("asking", ""))?;
+                self.voice.decide(Level::Warning, format_args!("the lock is not ours: {why}"));
+                Ok(Some(End::NotYet(why)))
+            }
+            Ok(Asked::Unwanted) => Ok(Some(End::Done)),
+            Ok(Asked::Signal(signal, held)) => {
+                self.granted(&held)?;
+                Ok(Some(End::Signal(signal)))
+            }
+            Err(error @ Error::Unreachable { .. }) => Ok(Some(self.unreachable(&error))),
+            // No, and for ever: a wrong secret, a lock that may not be taken, an owner that is another host.
+            Err(error) => self.fail(phase, None, 1, &error.to_string()).map(Some),
+        }
+    }
+
+    fn granted(&mut self, held: &[Held]) -> Result<()> {
+        let known = self.grants();
+        for grant in held.iter().filter(|grant| !known.contains(grant)) {
+            self.record(&Draft::note("the lock is held").field("grant", grant.to_string()))?;
+            self.voice.decide(Level::Info, format_args!("lock {} is held (grant {})", grant.lock, grant.number));
+        }
+        if held.is_empty() { Ok(()) } else { self.record(&Draft::default().field("asking", "")) }
+    }
+
+    fn unreachable(&mut self, error: &Error) -> End {
+        self.voice.decide(Level::Error, error);
+        End::Unreachable(error.to_string())
+    }
+
+    /// Phase `lock_release`.
+    pub(super) fn lock_release(&mut self) -> Result<Turn> {
+        if self.settings.lock.is_none() {
+            return Ok(Turn::On(Outcome::Yes));
+        }
+        match self.give_back(Tries::All) {
+            Ok(()) => Ok(Turn::On(Outcome::Yes)),
+            Err(error) => self.not_given_back(&error).map(Turn::Stop),
+        }
+    }
+
+    fn not_given_back(&mut self, error: &Error) -> Result<End> {
+        if self.settings.unreleased == Unreleased::Forgotten {
+            let words = format!(
+                "the lock could not be given back and stays held; as configured, the run is forgotten: {error}"
+            );
+            self.voice.decide(Level::Error, &words);
+            self.on_failure(Phase::LockRelease, None, 1)?;
+            self.forget("the lock was not given back")?;
+            return Ok(End::Failed(words));
+        }
+        let away = matches!(error, Error::Unreachable { .. });
+        let words = error.to_string();
+        let failed = self.fail(Phase::LockRelease, None, 1, &format!("{words}; the next start tries again"))?;
+        Ok(if away { End::Unreachable(words) } else { failed })
+    }
+
+    /// Before the first change: what may be held is given back, and the run is over.
+    ///
+    /// # Errors
+    /// If it cannot be given back now.
+    pub fn give_up(&mut self) -> Result<Option<End>> {
+        if self.settings.lock.is_some() {
+            match self.give_back(Tries::One) {
+                Ok(()) => {}
+                Err(error @ Error::Unreachable { .. }) => return Ok(Some(self.unreachable(&error))),
+                Err(error) => return Err(error),
+            }
+        }
+        self.voice.say(Level::Info, "a run that had not begun to change anything is given up");
+        self.forget("given up before the first change").map(|()| None)
+    }
+
+    /// Gives everything back that is held or may be. Each is recorded; done twice it does no harm.
+    pub(super) fn give_back(&mut self, tries: Tries) -> Result<()> {
+        let backend = self.backend()?;
+        let mut held = self.grants();
+        if held.is_empty() {
+            held = self.unrecorded(backend.as_ref())?;
+        }
+        for grant in &held {
+            same_kind(grant, backend.as_ref())?;
+            let released = self.release(backend.as_ref(), grant, tries)?;
+            let words = match released {
+                Released::Ended => format!("lock {} is released", grant.lock),
+                Released::Absent => format!("lock {} was not ours any more; nothing was released", grant.lock),
+            };
+            self.record(&Draft::note(&words).field("released", grant.to_string()))?;
+            self.voice.decide(if released == Released::Ended { Level::Info } else { Level::Warning }, words);
+        }
+        self.record(&Draft::default().field("asking", ""))
+    }
+
+    /// Grants of ours that no record tells of: a driver was killed between the answer and its record, or another program's run goes on
+    /// here.
+    fn unrecorded(&mut self, backend: &dyn Backend) -> Result<Vec<Held>> {
+        let claim = self.claim()?;
+        let mut found = Vec::new();
+        for lock in claim.locks.iter() {
+            if let Some(grant) = backend.held(&claim, lock)? {
+                self.record(&Draft::note("granted, and not recorded then").field("grant", grant.to_string()))?;
+                found.push(grant);
+            }
+        }
+        Ok(found)
+    }
+
+    fn release(&mut self, backend: &dyn Backend, grant: &Held, tries: Tries) -> Result<Released> {
+        let attempts = if tries == Tries::All { self.settings.release.attempts } else { 1 };
+        let mut pauses = Pauses::new(self.settings.release.backoff);
+        for _ in 1..attempts {
+            match backend.release(grant) {
+                Err(error @ Error::Unreachable { .. }) => {
+                    self.voice.say(Level::Warning, &error);
+                    if self.stop.sleep(pauses.next(random::part())).is_some() {
+                        return Err(error);
+                    }
+                }
+                other => return other,
+            }
+        }
+        backend.release(grant)
+    }
+
+    /// The grants of this run. A line that is none is somebody's scribble.
+    pub(super) fn grants(&self) -> Vec<Held> {
+        let grants = self.book.as_ref().map(|book| book.run.grants.as_slice()).unwrap_or_default();
+        grants.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    fn claim(&self) -> Result<Claim> {
+        let reason = self.book.as_ref().map(|book| claim::reason_of(&book.run.id)).transpose()?.flatten();
+        claim::of_this_host(self.config, self.paths, self.locks()?, reason)
+    }
+
+    fn locks(&self) -> Result<LockSet> {
+        let lock = self.settings.lock.as_ref().ok_or_else(claim::no_lock)?;
+        lock.names.clone().ok_or_else(|| Error::Usage("name the lock of a run: names = in section [lock]".into()))
+    }
+
+    fn backend(&self) -> Result<Arc<dyn Backend>> {
+        let lock = self.settings.lock.as_ref().ok_or_else(claim::no_lock)?;
+        Ok(Arc::from(client::open(lock, self.paths, self.clock)?))
+    }
+}
+
+/// How hard to try.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tries {
+    One,
+    All,
+}
+
+/// A grant of another service cannot be judged by this one.
+fn same_kind(grant: &Held, backend: &dyn Backend) -> Result<()> {
+    if grant.kind == backend.kind() {
+        return Ok(());
+    }
+    let why = format!("it is of kind {}, and the configuration says {}; put that back", grant.kind, backend.kind());
+    Err(Error::failed("ask for lock", &grant.lock, why))
+}

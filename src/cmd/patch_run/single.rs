@@ -1,0 +1,58 @@
+//! `patch-run --phase NAME`: the scripts of one directory, to try them. No lock, no state, no log: what they say is printed.
+
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::hook::{self, Ended, Heard, Terms, words};
+use crate::paths::Paths;
+use crate::phase::name::Phase;
+use crate::phase::settings::Settings;
+use crate::sys::group::Reach;
+use crate::sys::stop::Stop;
+use crate::sys::user::User;
+
+use super::scripts;
+
+/// Runs them; the first that does not answer 0 is the last, as in a run, but in the phases that ask.
+///
+/// # Errors
+/// If a script is unfit or the phase has none.
+pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
+    if !phase.has_scripts() {
+        return Err(Error::Usage(format!("phase {phase} has no scripts; patch-lock takes and releases locks by hand")));
+    }
+    let listed = scripts::of_phase(settings, paths, phase)?;
+    for (path, reason) in &listed.skipped {
+        exit::out(format_args!("not a script: {}: {reason}", path.display()));
+    }
+    let stop = Stop::on_signals()?;
+    for entry in &listed.scripts {
+        exit::out(format_args!("running: {}", entry.path.display()));
+        let user = entry.whose.user().cloned().unwrap_or_else(User::ourselves);
+        let env = words::environment(&user, &settings.lock_name, phase.as_str());
+        let terms = Terms {
+            paths,
+            env: &env,
+            timeout: settings.timeout,
+            grace: settings.grace,
+            mark: None,
+            reach: Reach::All,
+            stop: Some(&stop),
+        };
+        let done = hook::run_script(&terms, entry, &[], &mut |heard| {
+            if let Heard::Bytes(bytes) = heard {
+                exit::pass_on(bytes);
+            }
+        })?;
+        exit::out(format_args!("{}: {done}", entry.path.display()));
+        match done.ended {
+            Ended::Code(0) => {}
+            Ended::Code(_) if matches!(phase, Phase::NeedsUpdate | Phase::NeedsReboot) => {}
+            Ended::Stopped(signal) => return Ok(Exit::Code(u8::try_from(128 + signal).unwrap_or(u8::MAX))),
+            _ => return Ok(Exit::Failed),
+        }
+    }
+    if listed.scripts.is_empty() {
+        exit::out(format_args!("phase {phase} has no script"));
+    }
+    Ok(Exit::Done)
+}
