@@ -72,7 +72,10 @@ pub fn findings(settings: &Settings, facts: &Facts) -> Vec<String> {
         say(format!("cannot find the command {program} that reboots; name it with its directory"));
     }
     if !facts.has_log_dir {
-        say(format!("cannot find the directory of the log {}; make it", settings.log.path.display()));
+        say(format!(
+            "the directory of the log {} is not there, and a run would make it; is its name right?",
+            settings.log.path.display()
+        ));
     }
     if settings.lock.is_none() && settings.dialect == Dialect::Ours && settings.warnings.is_empty() {
         say("no lock is configured: two hosts of a group may go down at once".into());

@@ -58,7 +58,7 @@ fn what_will_hurt_is_found_before_it_does() {
         "/etc/patch/run/update.d holds no script: a run updates nothing",
         "/etc/patch/run/needs_reboot.d holds no script: every run reboots",
         "cannot find the command /opt/reboot",
-        "cannot find the directory of the log /srv/log/run.log",
+        "the directory of the log /srv/log/run.log is not there",
         "a run gives up at once if the lock is busy",
     ] {
         assert_eq!(found.iter().filter(|line| line.contains(words)).count(), 1, "{words}: {found:#?}");
