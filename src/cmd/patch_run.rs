@@ -26,6 +26,7 @@ use crate::lock::name::Note;
 use crate::paths::Paths;
 use crate::phase::date::Dates;
 use crate::phase::name::Phase;
+use crate::phase::settings::missing::missing_dirs;
 use crate::phase::settings::{self, CalledAs, Dialect, Level, Settings};
 use crate::phase::table::{Start, Starter};
 use crate::sys::lockfile::{self, Lock};
@@ -245,6 +246,16 @@ impl Work<'_> {
             // Version 0.x called that a failure.
             let failed = self.codes == Codes::Theirs && self.settings.dialect == Dialect::DlmIni;
             return Ok(Begun::No(if failed { Exit::Failed } else { Exit::Done }));
+        }
+        let missing = missing_dirs(self.settings, self.paths);
+        for warning in &missing.warnings {
+            driver.say(Level::Warning, warning);
+        }
+        if let Some(words) = missing.errors.first() {
+            return Err(Error::Usage(words.clone()));
+        }
+        if let Some(end) = driver.judge_all()? {
+            return Ok(Begun::Run(end));
         }
         let seconds = f64::from(self.args.random_sleep) * random::part();
         if self.args.random_sleep > 0

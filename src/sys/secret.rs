@@ -1,7 +1,7 @@
 //! Files that hold a secret: root's, and readable by nobody else.
 
 use std::fmt;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use super::trusted;
@@ -37,14 +37,15 @@ impl fmt::Debug for Hidden {
 /// A secret, a key or a chain of certificates is not larger.
 const LIMIT: u64 = 1 << 20;
 
-/// Reads a file that nobody but its owner may read.
+/// Reads a file that nobody but its owner may read, and the group that is root's: Puppet leaves its keys so.
 ///
 /// # Errors
 /// As [`trusted::read`]; [`Error::Refused`] if others may read it.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
     let file = trusted::file(path)?;
     let stat = file.metadata().map_err(Error::io("look at", path))?;
-    if stat.permissions().mode() & 0o077 != 0 {
+    let strangers = if stat.gid() == 0 { 0o037 } else { 0o077 };
+    if stat.mode() & strangers != 0 {
         return Err(Error::refused(
             path.display(),
             format!("others may read the secret; chmod 600 {}", path.display()),
@@ -68,11 +69,25 @@ pub fn first_line(path: &Path) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_secret_in_memory_is_not_shown() {
         let hidden = Hidden::new("s3crét");
         assert_eq!((format!("{hidden:?}").as_str(), hidden.length(), hidden.reveal()), ("…", 6, "s3crét"));
+    }
+
+    #[test]
+    fn the_group_that_is_roots_may_read_it_and_no_other() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("key");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        std::fs::set_permissions(&path, PermissionsExt::from_mode(0o640)).unwrap();
+        assert_eq!(first_line(&path).is_ok(), path.metadata().unwrap().gid() == 0);
+        if nix::unistd::geteuid().is_root() {
+            std::os::unix::fs::chown(&path, None, Some(4711)).unwrap();
+            assert!(first_line(&path).is_err());
+        }
     }
 
     /// W43: the file mode of the secret is never checked.
@@ -83,7 +98,7 @@ mod tests {
         std::fs::write(&path, "s3cret\nmore\n").unwrap();
         std::fs::set_permissions(&path, PermissionsExt::from_mode(0o600)).unwrap();
         assert_eq!(first_line(&path).unwrap(), "s3cret");
-        for mode in [0o640, 0o604, 0o644] {
+        for mode in [0o604, 0o644] {
             std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
             let words = first_line(&path).unwrap_err().to_string();
             assert!(words.contains("chmod 600") && !words.contains("s3cret"), "{words}");

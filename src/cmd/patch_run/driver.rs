@@ -278,6 +278,11 @@ impl<'a> Driver<'a> {
         self.fail(Phase::Reboot, None, 1, why)
     }
 
+    /// A line of the log.
+    pub fn say(&mut self, level: Level, words: impl std::fmt::Display) {
+        self.voice.say(level, words);
+    }
+
     /// A decision of whoever drives.
     pub fn tell(&mut self, level: Level, words: impl std::fmt::Display) {
         self.voice.decide(level, words);

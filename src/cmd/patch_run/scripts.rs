@@ -10,7 +10,7 @@ use crate::hook::words::{self, Notice};
 use crate::hook::{self, Done, Ended, Heard, Terms, Whose};
 use crate::paths::Paths;
 use crate::phase::log::Output;
-use crate::phase::name::Phase;
+use crate::phase::name::{PHASES, Phase};
 use crate::phase::settings::{Asking, Dialect, Level, Repeat, ScriptDir, Settings};
 use crate::phase::table::{Holds, Outcome};
 use crate::sys::group::Reach;
@@ -70,6 +70,20 @@ pub fn of_dir(paths: &Paths, dir: &ScriptDir) -> Result<Listed> {
 }
 
 impl<'a> Driver<'a> {
+    /// Judges the scripts of all phases before the first one runs: what would stop the run with the lock in its hands stops it here.
+    /// The end of the driver if one is unfit.
+    ///
+    /// # Errors
+    /// If the failure cannot be told.
+    pub fn judge_all(&mut self) -> Result<Option<End>> {
+        for phase in PHASES.into_iter().filter(|phase| phase.has_scripts()) {
+            if let Err(error) = of_phase(self.settings, self.paths, phase) {
+                return self.fail(phase, None, 1, &error.to_string()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
     /// A phase whose scripts work: each must succeed.
     pub(super) fn work(&mut self, phase: Phase) -> Result<Turn> {
         let listed = match self.list(phase) {
