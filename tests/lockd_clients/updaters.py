@@ -1,7 +1,6 @@
 """Hosts with a client of each kind: configured as its documents say, with script directories that leave traces."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -13,8 +12,11 @@ from tests.hosts.error import LabError
 from .service import secret_of
 
 PHASES = ("needs_update", "pre_update", "update", "needs_reboot", "post_update")
-# A host name and an /etc/hosts of its own, then the client. What it leaves running ends with it.
-AS_HOST = 'hostname "$1" && mount --bind "$2" /etc/hosts && shift 2 && exec "$@"'
+# A host name and files of its own in place of the machine's, then the client. What it leaves running ends with it.
+AS_HOST = """hostname "$1" && shift
+while [ "$1" != -- ]; do mount --bind "$1" "$2" && shift 2 || exit 125; done
+shift; exec "$@"
+"""
 DEADLINE = 45
 
 
@@ -41,12 +43,16 @@ class Host:
         (self.folder / "hosts").write_text(f"127.0.0.1 localhost\n127.99.0.1 {name} {name.split('.')[0]}\n")
         for phase in (*PHASES, "ext_notify", "on_failure", "reboot"):
             (self.scripts / f"{phase}.d").mkdir(parents=True)
+        self.fill(hold)
+        self.configure()
+
+    def fill(self, hold):
+        """Scripts for a whole run without a reboot."""
         self.script("needs_update", "exit 1")
-        self.script("pre_update", f"echo 'enter {name}' >>{witness}")
+        self.script("pre_update", f"echo 'enter {self.name}' >>{self.witness}")
         self.script("update", f"/bin/sleep {hold}")
         self.script("needs_reboot", "exit 0")
-        self.script("post_update", f"echo 'leave {name}' >>{witness}")
-        self.configure()
+        self.script("post_update", f"echo 'leave {self.name}' >>{self.witness}")
 
     @property
     def scripts(self):
@@ -67,15 +73,27 @@ class Host:
         path.chmod(0o600)
         return path
 
+    def mounts(self):
+        """(file of the host, place of the machine that it takes for this client)."""
+        return [(self.folder / "hosts", "/etc/hosts")]
+
+    def shims(self, hurry):
+        """What is loaded into the client."""
+        return [Path(__file__).parent / "hurry.py"] if hurry else []
+
+    def variables(self, shims):
+        """The environment that the client is started in."""
+        variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
+        if shims:
+            self.write("shims/sitecustomize.py", "".join(shim.read_text() for shim in shims))
+            variables["PYTHONPATH"] = str(self.folder / "shims")
+        return variables
+
     def start(self, *more, hurry=False, name=None):
         """Start the client as this host, or as one of another name; with `hurry` it sleeps shorter."""
-        variables = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root"}
-        if hurry:
-            shim = self.folder / "hurry"
-            shim.mkdir(exist_ok=True)
-            shutil.copy(Path(__file__).parent / "hurry.py", shim / "sitecustomize.py")
-            variables["PYTHONPATH"] = str(shim)
-        argv = ["unshare", "--uts", "--mount", "sh", "-c", AS_HOST, "sh", name or self.name, str(self.folder / "hosts"),
+        variables = self.variables(self.shims(hurry))
+        mounts = [str(path) for pair in self.mounts() for path in pair]
+        argv = ["unshare", "--uts", "--mount", "sh", "-c", AS_HOST, "sh", name or self.name, *mounts, "--",
                 *map(str, self.command()), *more]
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(argv, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
@@ -104,13 +122,16 @@ class Modern(Host):
     client, protocol = "dlmengineupdater 1.0.5", "dlm"
     wait = True
 
+    def settings(self):
+        """Its configuration, key by key."""
+        return {"main_api_lockname": self.lock, "main_api_endpoint": f"{self.service.url}/api/v2/",
+                "main_api_secretid": self.name, "main_api_secret": secret_of(self.name),
+                "main_api_ca": self.service.authority.certificate, "main_log_file": self.log,
+                "main_basedir": self.scripts, "main_wait": str(self.wait).lower(),
+                "main_acquirebackoffbase": 0.4, "main_acquirebackoffmax": 1.5, "main_releaseattempts": 3}
+
     def configure(self):
-        settings = {"main_api_lockname": self.lock, "main_api_endpoint": f"{self.service.url}/api/v2/",
-                    "main_api_secretid": self.name, "main_api_secret": secret_of(self.name),
-                    "main_api_ca": self.service.authority.certificate, "main_log_file": self.log,
-                    "main_basedir": self.scripts, "main_wait": str(self.wait).lower(),
-                    "main_acquirebackoffbase": 0.4, "main_acquirebackoffmax": 1.5, "main_releaseattempts": 3}
-        self.write("env", "".join(f"{key}={value}\n" for key, value in settings.items()))
+        self.write("env", "".join(f"{key}={value}\n" for key, value in self.settings().items()))
 
     def command(self):
         return environment("dlm-1.0") / "bin/dlm_engine_updater", "--cfg", self.folder / "env"
@@ -126,13 +147,16 @@ class Old(Host):
     client, protocol = "dlmengineupdater 0.4.3", "dlm"
     api = "v1"
 
+    def settings(self):
+        """Its configuration, key by key."""
+        return {"log": self.log, "log_level": "DEBUG", "log_retention": 7, "lock": self.folder / "pid",
+                "state": self.state, "lock_name": self.lock, "ca": self.service.authority.certificate,
+                "wait": "true", "wait_max": 36000, **self.credential(),
+                "reboot_cmd": self.scripts / "reboot.d/10-test",
+                **{f"{phase}.d": self.scripts / f"{phase}.d" for phase in (*PHASES, "ext_notify", "on_failure")}}
+
     def configure(self):
-        settings = {"log": self.log, "log_level": "DEBUG", "log_retention": 7, "lock": self.folder / "pid",
-                    "state": self.state, "lock_name": self.lock, "ca": self.service.authority.certificate,
-                    "wait": "true", "wait_max": 36000, **self.credential(),
-                    "reboot_cmd": self.scripts / "reboot.d/10-test",
-                    **{f"{phase}.d": self.scripts / f"{phase}.d" for phase in (*PHASES, "ext_notify", "on_failure")}}
-        self.write("config.ini", "[main]\n" + "".join(f"{key} = {value}\n" for key, value in settings.items()))
+        self.write("config.ini", "[main]\n" + "".join(f"{key} = {value}\n" for key, value in self.settings().items()))
 
     def credential(self):
         return {"endpoint": f"{self.service.url}/api/{self.api}/", "secret_id": self.name, "secret": secret_of(self.name)}
@@ -156,10 +180,8 @@ class Foreman(Old):
 
     client, protocol = "foreman-dlm-updater 0.0.2", "foreman"
 
-    def configure(self):
-        super().configure()
-        config = self.folder / "config.ini"
-        config.write_text(config.read_text().replace("log_level", "loglevel").replace("log_retention", "logretention"))
+    def settings(self):
+        return {key.replace("log_", "log"): value for key, value in super().settings().items()}
 
     def credential(self):
         certificate, key = self.service.authority.issue(self.name)
