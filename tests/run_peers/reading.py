@@ -1,0 +1,3 @@
+NAME = "reading"
+def compare(folder, stage):
+    return 0

@@ -1,0 +1,72 @@
+"""The lock: busy, ours already, lost, a service that is down or talks nonsense."""
+
+from ..scenario import Case, Differs, Script, run
+from ..steps import (forced, given_when_waited_for, other_gives, other_takes, ours_is_taken, service_comes, service_comes_when_asked,
+                     service_dies, service_restarts, state, taken_over)
+from .words import WHOLE, line, since, up_to
+
+ONCE = {"needs_update": (Script(does="first && exit 1"),)}
+BRIEF = {"dotenv": {"main_wait": "true", "main_waitmax": "1"}, "ini": {"wait": "true", "wait_max": "1"}}
+PATIENT = {"dotenv": {"main_wait": "true", "main_waitmax": "60"}, "ini": {"wait": "true", "wait_max": "300"}}
+LOSES = {"update": (Script(does="at work"),)}
+ENDS = {"post_update": (Script(does="at end"),)}
+OURS = '{"id": "x", "acquired_by": "%s", "acquired_since": "2026-01-01T00:00:00"}'
+
+
+def says(status, body='{"detail": "no"}', times=1):
+    """One answer, so often."""
+    return [(status, body)] * times
+
+
+CASES = (
+    Case("busy", kinds="MO2", steps=(other_takes, run()), notify=True),
+    Case("busy-then-free", kinds="MO2", scripts=ONCE, steps=(other_takes, run(), other_gives, run()), differs={
+        "ran": Differs("W20", theirs=line("needs_update/10", since("pre_update")), ours="needs_update/10 needs_update/10"),
+        "history": Differs("W20", theirs="granted released granted released", ours="granted released")}),
+    Case("busy-until-the-wait-is-over", kinds="MO", steps=(other_takes, run(hurry=True)), **BRIEF),
+    Case("busy-for-so-many-tries", kinds="M", steps=(other_takes, run()), dotenv={"main_wait": "1", "main_acquireattempts": "3"},
+         says="could not acquire lock after 3 attempts"),
+    Case("busy-for-no-time-at-all", kinds="M", steps=(other_takes, run()), dotenv={"main_wait": "1", "main_waitmax": "0"}),
+    Case("waited-for", steps=(other_takes, run(hurry=True, meanwhile={"busy": given_when_waited_for})), notify=True, **PATIENT),
+    Case("ours-already", steps=(ours_is_taken, run()), kinds="MO2F", notify=True),
+    Case("ours-already-and-waited-for", steps=(ours_is_taken, run(hurry=True)), **PATIENT),
+    Case("lost-in-between", kinds="MO2F", scripts=LOSES, steps=(run(meanwhile={"work": forced}),), notify=True, differs={
+        "codes": {"O2": Differs("W19", theirs="1", ours="0")},
+        "ran": {"O2": Differs("W19", theirs="?", ours="?")},
+        "state": {"O2": Differs("W19", theirs="lock_release", ours="-")}}),
+    Case("lost-to-another", scripts=LOSES, steps=(run(meanwhile={"work": taken_over}),), differs={
+        "codes": {"OF": Differs("W19", theirs="1", ours="0")},
+        "state": {"OF": Differs("W19", theirs="lock_release", ours="-")}}),
+    Case("nobody-there", service="own", steps=(service_dies, run()), notify=True),
+    Case("nobody-there-for-who-waits", kinds="M", service="own", steps=(service_dies, run()), **BRIEF),
+    Case("comes-while-it-is-waited-for", kinds="M", service="own", steps=(service_dies, run(meanwhile={"busy": service_comes_when_asked})),
+         **PATIENT),
+    Case("nobody-there-at-release", kinds="MF", service="own", scripts=ENDS, steps=(run(meanwhile={"end": service_dies}),), notify=True),
+    Case("nobody-there-at-release-then-again", kinds="MF", service="own", scripts=ENDS,
+         steps=(run(meanwhile={"end": service_dies}), service_comes, run()), notify=True),
+    Case("away-for-a-moment-at-release", kinds="MO", service="own", scripts=ENDS,
+         steps=(run(hurry=True, meanwhile={"end": service_dies, "busy": service_comes_when_asked}),)),
+    Case("given-up-at-release", kinds="M", service="own", scripts=ENDS, steps=(run(meanwhile={"end": service_dies}),),
+         dotenv={"main_resetstateonreleasefailure": "true", "main_releaseattempts": "2"}, says="resetting state file"),
+    Case("service-starts-anew-in-between", service="own", scripts=LOSES,
+         steps=(run(meanwhile={"work": service_restarts}),), notify=True),
+    Case("wrong-secret", service="own", secret="guessed"),
+    Case("wrong-secret-and-waits", kinds="M", secret="guessed", answers={"GET": says(401), "POST": says(401)},
+         dotenv={"main_wait": "true", "main_acquireattempts": "3"},
+         differs={"asked": Differs("W38", theirs="GET POST GET POST GET POST", ours="GET")}),
+    Case("forbidden-and-waits", kinds="M", answers={"GET": says(403), "POST": says(403)},
+         dotenv={"main_wait": "true", "main_acquireattempts": "3"},
+         differs={"asked": Differs("W38", theirs="GET POST GET POST GET POST", ours="GET")}),
+    Case("lock-name-not-taken", kinds="M", answers={"GET": says(404), "POST": says(422)},
+         dotenv={"main_wait": "true", "main_acquireattempts": "3"},
+         differs={"asked": Differs("W38", theirs="GET POST GET POST GET POST", ours="GET POST")}),
+    Case("broken-at-acquire", answers={"GET": says(500), "POST": says(500), "PUT": says(500)}),
+    Case("nonsense-at-acquire", answers={name: says(502, "<html>bad gateway</html>") for name in ("GET", "POST", "PUT")}),
+    Case("nonsense-with-200", answers={name: says(200, "<html>log in first</html>") for name in ("GET", "POST", "PUT")}),
+    Case("broken-once-at-release", kinds="M", steps=(state("lock_release\n"), run()),
+         answers={"GET": says(200, OURS % "modern1.lock.example"), "DELETE": [*says(502, "<html>"), *says(200, "{}")]}),
+    Case("refused-at-release", kinds="MOF", steps=(state("lock_release\n"), run()),
+         answers={"GET": says(200, OURS % "modern1.lock.example"), "DELETE": says(403)}),
+    Case("not-found-at-release", kinds="MO", steps=(state("lock_release\n"), run()), answers={"GET": says(404), "DELETE": says(404)}, differs={
+        "codes": {"O": Differs("W19", theirs="1", ours="0")}, "state": {"O": Differs("W19", theirs="lock_release", ours="-")}}),
+)

@@ -1,0 +1,87 @@
+"""Files in script directories that are no good scripts, and scripts that do what scripts should not do."""
+
+from ..scenario import Case, Differs, Script, run
+from .words import WHOLE, failed, line, since, up_to
+
+USERS = {"dotenv": {"main_userscriptusers": '["peer"]'}}
+OWNER = 4711
+
+
+def unfit(name, script):
+    """The original goes on as if it were not there; ours stops before anything of the phase runs."""
+    return Case(f"unfit-{name}", scripts={"update": (Script(), script)}, differs={
+        "codes": Differs("W25", theirs="0", ours="1"),
+        "ran": Differs("W25", theirs=WHOLE, ours=up_to("pre_update")),
+        "state": Differs("W25", theirs="-", ours="update"), "lock": Differs("W25", theirs="free", ours="ours"),
+        "history": Differs("W25", theirs="granted released", ours="granted")})
+
+
+def leftover(name):
+    """The original runs it."""
+    return Case(f"leftover-{name.strip('.~')}", scripts={"update": (Script(), Script(name))}, differs={
+        "ran": Differs("W33", theirs=line(up_to("pre_update"), f"update/{' update/'.join(sorted(('10', name)))}", since("needs_reboot")), ours=WHOLE)})
+
+
+def cannot_start(name, script):
+    """The original dies of a traceback and tells nobody."""
+    return Case(f"unstartable-{name}", scripts={"update": (Script(), script)}, notify=True, says="Traceback", differs={
+        "ran": {"MO": Differs("W23", theirs=line("?"), ours=line("?"))}})
+
+
+def says(what):
+    """A script whose output is this, for printf(1)."""
+    return {"update": (Script(does=f"printf '{what}'; echo 'said so'"),)}
+
+
+CASES = (
+    unfit("not-executable", Script("20", mode=0o644)), unfit("writable-by-group", Script("20", mode=0o775)),
+    unfit("writable-by-others", Script("20", mode=0o757)), unfit("of-a-user", Script("20", owner=OWNER)),
+    unfit("dangling-link", Script("20", link="nowhere")), unfit("loop-of-links", Script("20", link="20")),
+    unfit("link-to-a-users-file", Script("20", link="{here}/record")),
+    Case("unfit-alone", scripts={"update": (Script(mode=0o644),)}, says="file not executable by root", differs={
+        "codes": Differs("W25", theirs="0", ours="1"),
+        "ran": Differs("W25", theirs=line(up_to("pre_update"), since("needs_reboot")), ours=up_to("pre_update")),
+        "state": Differs("W25", theirs="-", ours="update"), "lock": Differs("W25", theirs="free", ours="ours"),
+        "history": Differs("W25", theirs="granted released", ours="granted")}),
+    Case("unfit-in-needs_update", scripts={"needs_update": (Script(rc=1, mode=0o644),)}, differs={"codes": Differs("W25", theirs="0", ours="1")}),
+    Case("unfit-in-ext_notify", kinds="MO", scripts={"ext_notify": (Script(mode=0o644),)}),
+    Case("unfit-in-on_failure", kinds="MO", scripts={"update": (Script(rc=1),), "on_failure": (Script(mode=0o644), Script("20"))}),
+    Case("executable-by-root-alone", scripts={"update": (Script(mode=0o700),)}),
+    Case("setuid", scripts={"update": (Script(mode=0o4755),)}),
+    Case("link", scripts={"update": (Script("20", link="../post_update.d/10"),)}),
+    Case("link-to-a-directory", scripts={"update": (Script(), Script("20", link="../post_update.d"))}),
+    Case("directory-among-scripts", scripts={"update": (Script(), Script("20", folder=True))}),
+    leftover(".hidden"), leftover("10~"), leftover("10.bak"), leftover("10.rpmsave"), leftover("10.dpkg-old"),
+    Case("odd-names", scripts={"update": (Script("a b"), Script("c'd"), Script("10.sh"), Script("-x"))}),
+    cannot_start("no-interpreter", Script("20", shebang="#!/nowhere/sh")),
+    cannot_start("no-shebang", Script("20", raw="echo\n")),
+    cannot_start("empty", Script("20", raw="")),
+    cannot_start("carriage-return", Script("20", shebang="#!/bin/sh\r")),
+    Case("not-utf-8", scripts=says(r"\377\376 \351t\351\n"), says="UnicodeDecodeError", differs={
+        "codes": Differs("W22", theirs="1", ours="0"),
+        "ran": Differs("W22", theirs=up_to("update"), ours=WHOLE),
+        "state": Differs("W22", theirs="update", ours="-"), "lock": Differs("W22", theirs="ours", ours="free"),
+        "history": Differs("W22", theirs="granted", ours="granted released")}),
+    Case("utf-8", scripts=says(r"\303\251t\303\251\n")),
+    Case("no-line-end", scripts={"update": (Script(does="printf 'said nothing more'"),)}),
+    Case("says-nothing", scripts={"update": (Script(raw="#!/bin/sh\nexit 0\n"),)}),
+    Case("says-much", scripts={"update": (Script(does="i=0; while [ $i -lt 500 ]; do echo said $i; i=$((i+1)); done"),)}),
+    Case("one-long-line", scripts=says(r"%070000d\n")),
+    Case("percent-and-braces", scripts=says(r"said %%s %%(x)s {{}} \\\\ \n")),
+    Case("reads-stdin", scripts={"update": (Script(does="cat; echo said end"),)}),
+    Case("leaves-a-child-behind", scripts={"update": (Script(does="(/bin/sleep 1.5; late) &"),)}, differs={
+        "ran": Differs("W21", theirs=line(up_to("update"), "update/10:late", since("needs_reboot")), ours=line(WHOLE, "update/10:late"))}),
+    Case("ignores-term-and-is-fine", scripts={"update": (Script(does="trap '' TERM; kill $$; echo said alive"),)}),
+    Case("removes-itself", scripts={"update": (Script(does='rm "$0"'), Script("20"))}),
+    Case("removes-the-next-one", scripts={"update": (Script(does='rm "${{0%/*}}/20"'), Script("20"))}, says="Traceback"),
+    Case("writes-the-next-one", scripts={"update": (Script(does='cp -p "$0" "${{0%/*}}/20"'),)}),
+    Case("users-scripts", kinds="M", scripts={"user pre_update": (Script("05", owner=OWNER), Script("15", owner=OWNER)), "pre_update": (Script(), Script("20")),
+                                             "user post_update": (Script(owner=OWNER),), "user update": (Script(owner=OWNER),)}, notify=True, **USERS),
+    Case("users-script-fails", kinds="M", scripts={"user pre_update": (Script("15", rc=5, owner=OWNER),), "pre_update": (Script(), Script("20"))}, **USERS),
+    Case("users-without-scripts", kinds="M", **USERS),
+    Case("users-script-of-root", kinds="M", scripts={"user pre_update": (Script("15"),)}, differs={
+        "codes": Differs("W25", theirs="0", ours="1"), "ran": Differs("W25", theirs=WHOLE, ours="needs_update/10"),
+        "state": Differs("W25", theirs="-", ours="pre_update"), "lock": Differs("W25", theirs="free", ours="ours"),
+        "history": Differs("W25", theirs="granted released", ours="granted")}, **USERS),
+    Case("users-that-do-not-exist", kinds="M", dotenv={"main_userscriptusers": '["nobody-of-this-name"]'}),
+)
