@@ -16,7 +16,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -96,6 +96,10 @@ faults-sample: tree
 # The real clients of other lock services against our patch-lockd.
 lock-clients: tree lock-peers
 	python3 -m tests.lockd_clients
+
+# The real Python updaters and patch-run under their names: the same configuration and scripts, the same service.
+run-peers: tree lock-peers
+	python3 -m tests.run_peers
 
 # patch-lock with a real etcd of three members, which fail, and with a directory that two hosts share.
 lock-backends: tree

@@ -13,10 +13,7 @@ from .service import secret_of
 
 PHASES = ("needs_update", "pre_update", "update", "needs_reboot", "post_update")
 # A host name and files of its own in place of the machine's, then the client. What it leaves running ends with it.
-AS_HOST = """hostname "$1" && shift
-while [ "$1" != -- ]; do mount --bind "$1" "$2" && shift 2 || exit 125; done
-shift; exec "$@"
-"""
+AS_HOST = 'hostname "$1" && mount --fstab "$2" --all && shift 2 && exec "$@"'
 DEADLINE = 45
 
 
@@ -92,8 +89,8 @@ class Host:
     def start(self, *more, hurry=False, name=None):
         """Start the client as this host, or as one of another name; with `hurry` it sleeps shorter."""
         variables = self.variables(self.shims(hurry))
-        mounts = [str(path) for pair in self.mounts() for path in pair]
-        argv = ["unshare", "--uts", "--mount", "sh", "-c", AS_HOST, "sh", name or self.name, *mounts, "--",
+        mounts = self.write("fstab", "".join(f"{file} {place} none bind 0 0\n" for file, place in self.mounts()))
+        argv = ["unshare", "--uts", "--mount", "sh", "-c", AS_HOST, "sh", name or self.name, str(mounts),
                 *map(str, self.command()), *more]
         with (self.folder / "output").open("ab") as output:
             return subprocess.Popen(argv, env=variables, stdin=subprocess.DEVNULL, stdout=output, stderr=output,

@@ -3,7 +3,8 @@
     python3 -m tests.run_peers                 every scenario, and the reading of configurations; one line at the end
     python3 -m tests.run_peers --only WORD     those whose names hold the word (several times: any of them)
     python3 -m tests.run_peers --list          their names
-    python3 -m tests.run_peers --facts         what the originals do, without comparing anything
+    python3 -m tests.run_peers --facts         print what the originals do as well
+    python3 -m tests.run_peers --fresh         run the originals although it is known from an earlier run what they do (facts.py)
 
 A scenario (scenario.py) is a line of the table (table/): scripts, settings, and steps. It is done twice for each client it is for: by the
 client as it comes from the package registry (1.0.5, 0.4.3, Foreman's 0.0.2; `make lock-peers`) and by patch-run called by the client's

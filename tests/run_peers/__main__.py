@@ -1,4 +1,4 @@
-"""See the package: `python3 -m tests.run_peers [--only WORD] [--list] [--facts]`."""
+"""See the package: `python3 -m tests.run_peers [--only WORD] [--list] [--facts] [--fresh]`."""
 
 import argparse
 import concurrent.futures
@@ -16,6 +16,7 @@ from tests.lockd_clients.updaters import say, scratch
 
 from . import reading
 from .compare import FACETS, judge
+from .facts import Facts
 from .side import Side
 from .stage import Stage, tools
 from .table import CASES
@@ -57,13 +58,14 @@ def attempt(stage, case, kind, folder):
     began = time.monotonic()
     outcomes = []
     try:
-        for ours in (False, True)[:1 + stage.built]:
-            side = Side(stage, case, kind, ours, stage.folder / folder / ("ours" if ours else "theirs"))
-            try:
-                outcomes.append(side.outcome())
-            finally:
-                side.close()
+        kept = stage.facts.get(case, kind)
+        outcomes.append(kept or original(stage, case, kind, folder))
+        if stage.built:
+            outcomes.append(outcome(stage, case, kind, True, folder))
         faults = judge(case, kind, *outcomes)
+        if faults and kept:
+            outcomes[0] = original(stage, case, kind, folder)
+            faults = judge(case, kind, *outcomes)
     except Exception as error:  # noqa: BLE001  (one scenario that goes wrong in any way leaves the others alone)
         faults = [str(error) if isinstance(error, LabError) else repr(error)]
     name = f"{case.name} ({kind})"
@@ -72,6 +74,23 @@ def attempt(stage, case, kind, folder):
         said = "".join(f"\n    {who} said: {tail(seen.words)}" for who, seen in zip(("theirs", "ours"), outcomes))
         say(f"{time.monotonic() - began:6.1f} s  {name}: FAILED" + "".join(f"\n    {fault}" for fault in faults) + said)
     return Verdict(name, differs, faults, outcomes[0] if outcomes else None)
+
+
+def original(stage, case, kind, folder):
+    """What the original does, kept for the next time."""
+    seen = outcome(stage, case, kind, False, folder)
+    stage.facts.keep(case, kind, seen)
+    return seen
+
+
+def outcome(stage, case, kind, ours, folder):
+    """One side of a scenario."""
+    folder = stage.folder / folder / ("ours" if ours else "theirs")
+    side = Side(stage, case, kind, ours, folder)
+    try:
+        return side.outcome()
+    finally:
+        side.close()
 
 
 def tail(words):
@@ -93,6 +112,7 @@ def main():
     parser = argparse.ArgumentParser(prog="python3 -m tests.run_peers", description="patch-run against the real Python updaters")
     parser.add_argument("--only", metavar="WORD", action="append", default=[], help="scenarios whose names hold the word")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
+    parser.add_argument("--fresh", action="store_true", help="run the originals even where it is known what they do")
     parser.add_argument("--facts", action="store_true", help="print what the originals do")
     options = parser.parse_args()
     # What is ended from outside cleans up as well.
@@ -103,10 +123,14 @@ def main():
         return 0
     began = time.monotonic()
     with Guard(), scratch() as folder, Stage(folder, tools()) as stage:
+        stage.facts = Facts(stage.tools, options.fresh)
         if not stage.built:
             say("run-peers: patch-run is not installed: the originals alone, and what the table says of them")
-        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+        pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
+        try:
             verdicts = list(pool.map(lambda pair: compare(stage, *pair), wanted))
+        finally:
+            pool.shutdown(cancel_futures=True)
         violations = sum(len(verdict.faults) for verdict in verdicts)
         if not options.only or any(word in reading.NAME for word in options.only):
             violations += reading.compare(Path(folder) / "reading", stage)

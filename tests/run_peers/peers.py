@@ -53,7 +53,7 @@ class Peer:
         for name in OWN:
             (root / name).mkdir(parents=True)
         home = self.folder / "home"
-        home.mkdir()
+        home.mkdir(exist_ok=True)
         with (root / "etc/passwd").open("a") as users:
             users.write(f"{USER}:x:{USER_ID}:{USER_ID}::{home}:/bin/sh\n")
         with (root / "etc/group").open("a") as groups:

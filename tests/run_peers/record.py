@@ -11,6 +11,8 @@ PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # What the shell and Python between the harness and Foreman's client add (PEP 538).
 OF_INTERPRETERS = {"PWD": os.getcwd(), "LC_CTYPE": "C.UTF-8"}
+# What came of a script later; who has left its parent has no environment of its own to show.
+LATE = ":late"
 
 
 class Records:
@@ -23,6 +25,12 @@ class Records:
     def ran(self):
         """Each script with its arguments, in order."""
         return " ".join(self.token(argv) for argv, _, _ in self.records)
+
+    def sorted(self):
+        """The same, as it would be if each directory were in the order of names."""
+        phases = list(dict.fromkeys(self.token(argv).split("/")[0] for argv, _, _ in self.records))
+        return " ".join(sorted((self.token(argv) for argv, _, _ in self.records),
+                               key=lambda token: (phases.index(token.split("/")[0]), token.encode())))
 
     def states(self):
         """What the state file said to each."""
@@ -38,7 +46,9 @@ class Records:
     def wrong_environments(self):
         """Every script whose environment is not what a script of this client, or of ours, must have."""
         for argv, state, found in self.records:
-            wanted = self.wanted(argv[0], "needs_update" if state == "-" else state)
+            if argv[0].endswith(LATE):
+                continue
+            wanted = self.wanted(argv[0], "needs_update" if state == "-" else state.rstrip("\r"))
             unequal = {name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name)}
             if unequal:
                 details = ", ".join(f"{name}: {found.get(name)!r}, not {wanted.get(name)!r}" for name in sorted(unequal))

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 
 # What the clients are called in the table: 1.0.5 with API v2, 0.4.3 with v1, 0.4.3 with v2, Foreman's.
 MODERN, OLD, OLD_V2, FOREMAN = "M", "O", "2", "F"
+# What a step says that wants its script to stay where it is until the end of the scenario.
+HELD = "held"
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ class Case:
     dotenv: dict = field(default_factory=dict)      # settings of 1.0.5; None takes one out
     ini: dict = field(default_factory=dict)         # settings of the others
     text: object = None                             # a function of the configuration's text
+    told: str = "{lock}"                            # the name of the lock, as scripts are told it
     notify: bool = False                            # with a script in ext_notify.d
     service: str = "shared"                         # or "own", that the steps may kill
     answers: dict = field(default_factory=dict)     # a service that says only this: method: [(status, body)], the last for ever

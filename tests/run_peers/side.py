@@ -10,7 +10,7 @@ from tests.lockd_clients.updaters import end
 from .answers import Answers
 from .peers import KINDS
 from .record import Records
-from .scenario import Run
+from .scenario import HELD, Run
 
 DEADLINE = 60
 
@@ -44,6 +44,7 @@ class Side:
         if case.answers:
             self.service = Answers(stage.authority, case.answers)
         self.peer = KINDS[kind](stage, case, folder, self.service, self.lock, ours)
+        self.told = case.told.format(lock=self.lock)
         self.codes = []
 
     def close(self):
@@ -60,7 +61,7 @@ class Side:
 
     def run(self, step):
         """Run the client, and do what the step has for the places where its scripts stop."""
-        self.peer.environment = {name: value.format(here=self.peer.folder) for name, value in step.env.items()}
+        self.peer.environment = {name: value.format(here=self.peer.folder, lock=self.lock) for name, value in step.env.items()}
         place = len(self.codes)
         self.codes.append(None)
         args = [arg() if callable(arg) else arg for arg in step.args]
@@ -79,9 +80,11 @@ class Side:
         while meanwhile and time.monotonic() < deadline:
             over = process.poll() is not None
             for name in [name for name in meanwhile if name == "busy" or (self.peer.folder / f"at-{name}").exists()]:
-                if meanwhile[name](self, process) is not False:
+                done = meanwhile[name](self, process)
+                if done is not False:
                     del meanwhile[name]
-                    (self.peer.folder / f"go-{name}").touch()
+                    if done != HELD:
+                        (self.peer.folder / f"go-{name}").touch()
             if over:
                 return
             time.sleep(0.01)
@@ -94,9 +97,11 @@ class Side:
 
     def look(self):
         """The facets."""
-        records = Records(self.peer, self.lock)
+        records = Records(self.peer, self.told)
         seen = Outcome(codes=" ".join(map(code, self.codes)), ran=records.ran(), states=records.states(),
                        state=self.peer.end_state().removesuffix("\n"), said=self.peer.lines_of_scripts(), words=self.peer.words())
+        if self.case.unsorted:
+            seen.ran = "sorted" if seen.ran == records.sorted() else "unsorted"
         seen.faults = records.wrong_environments() + self.peer.wrong_log_lines()
         if self.case.answers:
             seen.asked = " ".join(self.service.asked)
@@ -104,13 +109,18 @@ class Side:
             if not self.service.process:
                 self.service.start()
             seen.lock = self.holder()
-            seen.history = " ".join(event for event, *_ in self.service.history(self.lock))
+            seen.history = " ".join(event for event, *_ in self.service.history(self.asked))
         return seen
+
+    @property
+    def asked(self):
+        """The lock that the service is asked for: what follows a question mark in an address is no part of a name (W42)."""
+        return self.told.partition("?")[0]
 
     def holder(self):
         """Who has the lock."""
         try:
-            owners = self.service.holders(self.lock)
+            owners = self.service.holders(self.asked)
         except LabError:  # a lock that nobody has ever asked for
             return "free"
         return " ".join("ours" if owner == self.peer.name else owner for owner in owners) or "free"

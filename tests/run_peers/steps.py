@@ -3,7 +3,7 @@
 import datetime
 import signal
 
-from .scenario import FOREMAN
+from .scenario import FOREMAN, HELD
 
 
 def other_takes(side, _process=None):
@@ -76,17 +76,17 @@ def nothing(_side, _process=None):
     """The script goes on."""
 
 
-def terminated(side, process):
+def terminated(_side, process):
     """The client gets TERM, and the script is let go on only after it has ended."""
     process.send_signal(signal.SIGTERM)
     process.wait(20)
 
 
-def killed(side, process):
+def killed(_side, process):
     """The same by KILL; the script is not let go on."""
     process.send_signal(signal.SIGKILL)
     process.wait(20)
-    side.held = True
+    return HELD
 
 
 def started_twice(side, _process):

@@ -22,10 +22,10 @@ def leftover(name):
         "ran": Differs("W33", theirs=line(up_to("pre_update"), f"update/{' update/'.join(sorted(('10', name)))}", since("needs_reboot")), ours=WHOLE)})
 
 
-def cannot_start(name, script):
+def cannot_start(name, script, code):
     """The original dies of a traceback and tells nobody."""
-    return Case(f"unstartable-{name}", scripts={"update": (Script(), script)}, notify=True, says="Traceback", differs={
-        "ran": {"MO": Differs("W23", theirs=line("?"), ours=line("?"))}})
+    return Case(f"unstartable-{name}", scripts={"update": (Script(), script)}, says="Traceback", differs={
+        "ran": {"MO": Differs("W23 W29", theirs=up_to("update"), ours=line(up_to("update"), failed("update", "update/20", code)))}})
 
 
 def says(what):
@@ -53,10 +53,10 @@ CASES = (
     Case("directory-among-scripts", scripts={"update": (Script(), Script("20", folder=True))}),
     leftover(".hidden"), leftover("10~"), leftover("10.bak"), leftover("10.rpmsave"), leftover("10.dpkg-old"),
     Case("odd-names", scripts={"update": (Script("a b"), Script("c'd"), Script("10.sh"), Script("-x"))}),
-    cannot_start("no-interpreter", Script("20", shebang="#!/nowhere/sh")),
-    cannot_start("no-shebang", Script("20", raw="echo\n")),
-    cannot_start("empty", Script("20", raw="")),
-    cannot_start("carriage-return", Script("20", shebang="#!/bin/sh\r")),
+    cannot_start("no-interpreter", Script("20", shebang="#!/nowhere/sh"), 127),
+    cannot_start("no-shebang", Script("20", raw="echo\n"), 126),
+    cannot_start("empty", Script("20", raw=""), 126),
+    cannot_start("carriage-return", Script("20", shebang="#!/bin/sh\r"), 127),
     Case("not-utf-8", scripts=says(r"\377\376 \351t\351\n"), says="UnicodeDecodeError", differs={
         "codes": Differs("W22", theirs="1", ours="0"),
         "ran": Differs("W22", theirs=up_to("update"), ours=WHOLE),
