@@ -8,6 +8,7 @@ from tests import site
 from tests.hosts.ca import Authority
 from tests.lockd_clients.service import Service
 
+from .facts import Facts
 from .peers import KINDS
 
 # What a program needs of /etc to look up names, users and time, and to speak TLS.
@@ -32,8 +33,8 @@ class Certificates(Authority):
 class Stage:
     """A context: the shared service runs."""
 
-    def __init__(self, folder, tools):
-        self.folder, self.tools = Path(folder), tools
+    def __init__(self, folder, tools, fresh=False):
+        self.folder, self.tools, self.facts = Path(folder), tools, Facts(tools, fresh)
         self.folder.chmod(0o711)
         self.authority = Certificates(self.folder / "tls")
         self.etc = self.folder / "etc"
