@@ -17,8 +17,8 @@ original that no longer has its weakness is a violation as well.
 For all scenarios alike: a script's environment is that of 1.0.5 under patch-run, whichever name it has; under 0.4.3 it has to lack PATH and
 HOME, under Foreman's client to be the client's own (W32). Our log lines have the originals' format.
 
-Ours is called with the original's command line. A host's /etc, /run, /var/lib, /var/log, /var/spool are its own, and so is the boot identity, which the
-step `rebooted` changes; the right to reboot is taken from it, and programs that reboot are out of its reach (peers.py). Two
+Ours is called with the original's command line. A host's /etc, /run, /var/lib, /var/log, /var/spool are its own, and so is the boot identity,
+which the step `rebooted` changes; the right to reboot is taken from it, and programs that reboot are out of its reach (peers.py). Two
 shims make the originals testable, and ours has neither: 0.4.3 and Foreman's client sleep a fortieth where a step says `hurry`, and
 Foreman's client reads directories in the order of names, except in the scenario that shows that it does not (W32).
 

@@ -6,6 +6,7 @@ In: a JSON list of {"text", "environment"}. Out: a JSON list of the class's valu
 import contextlib
 import io
 import json
+import logging
 import os
 import sys
 import tempfile
@@ -28,7 +29,9 @@ def understood(text, environment):
         os.environ.clear()
         os.environ.update(environment)
         try:
-            return flat(DlmUpdaterConfig(_env_file=file.name).model_dump()["main"], "main")
+            read = flat(DlmUpdaterConfig(_env_file=file.name).model_dump()["main"], "main")
+            logging.getLogger("level").setLevel(read["main_log_level"])
+            return read
         except (Exception, SystemExit):  # noqa: BLE001  (a traceback is this client's way to refuse a configuration)
             return None
 

@@ -11,6 +11,7 @@ In what follows ours differs on purpose; each generated text knows whether it is
 
 import configparser
 import json
+import logging
 import random
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -59,6 +60,8 @@ def ini_texts(dialect, base, dice, number):
         ("continued", lambda rows: behind(rows, dice, "\n  more of it")),
         ("continued over a blank line", lambda rows: behind(rows, dice, "\n\n  more of it")),
         ("blank value", lambda rows: replaced(rows, dice, "")),
+        ("level", lambda rows: [row if not row.startswith(("log_level", "loglevel")) else
+                                row.partition(" = ")[0] + " = " + dice.choice(("info", "WARN", "FATAL", "LOUD", "10", "NOTSET")) for row in rows]),
         ("percent doubled", lambda rows: replaced(rows, dice, "a%%b")), ("percent alone", lambda rows: replaced(rows, dice, "a%b")),
         ("percent at the end", lambda rows: replaced(rows, dice, "a%")),
         ("interpolated", lambda rows: ["place = /srv", *replaced(rows, dice, "%(place)s/x")]),
@@ -68,7 +71,8 @@ def ini_texts(dialect, base, dice, number):
         ("interpolated twice", lambda rows: ["root = /srv", "place = %(root)s/p", *replaced(rows, dice, "%(place)s/x")]),
         ("key twice", lambda rows: [*rows, dice.choice(rows)]), ("no value", lambda rows: [*rows, "orphan"]),
         ("indented key", lambda rows: [rows[0], "  " + rows[1], *rows[2:]]),
-        ("equals in a value", lambda rows: replaced(rows, dice, "a=b = c:d")), ("tabs", lambda rows: [row.replace(" = ", "\t=\t") for row in rows]),
+        ("equals in a value", lambda rows: replaced(rows, dice, "a=b = c:d")),
+        ("tabs", lambda rows: [row.replace(" = ", "\t=\t") for row in rows]),
         ("utf-8", lambda rows: replaced(rows, dice, "/srv/größe")), ("another section", lambda rows: [*rows, "[other]", "log = /x"]),
         ("section twice", lambda rows: [*rows, "[main]"]), ("defaults behind", lambda rows: [*rows[1:], "[DEFAULT]", rows[0]]),
         ("defaults overridden", lambda rows: [*rows, "[DEFAULT]", "log = /x"]),
@@ -88,7 +92,7 @@ def ini_texts(dialect, base, dice, number):
 
 def free(dice, rows):
     """The place of a row whose value may be any text."""
-    keys = ("reboot_cmd", "lock_name", "secret", "log", "state")
+    keys = ("reboot_cmd",) if any(row.startswith("foreman_url") for row in rows) else ("secret", "secret_id")
     return dice.choice([place for place, row in enumerate(rows) if row.partition(" = ")[0] in keys])
 
 
@@ -122,10 +126,10 @@ def dotenv_texts():
         "main_wait": ("true", "False", "YES", "no", "on", "off", "1", "0", "t", "F", "y", "n", "maybe", "2", ""),
         "main_waitmax": ("5", "+5", " 5 ", "5.0", "5.5", "1_000", "-1", "x", "", "0x5"),
         "main_acquireattempts": ("0", "3", "-1", "x"), "main_releaseattempts": ("1", "0", "7"),
-        "main_acquirebackoffbase": ("0.5", "1e1", "0", "-1", "inf", "nan", "x"), "main_releasebackoffmax": ("30", ".5", "x"),
+        "main_acquirebackoffbase": ("0.5", "1e1", "0", "-1", "nan", "x"), "main_releasebackoffmax": ("30", ".5", "x"),
         "main_log_retention": ("7", "x", "-1"), "main_resetstateonreleasefailure": ("true", "nein"),
         "main_userscriptusers": ('["a","b"]', "[]", "a,b", '["a", 1]', '"a"', "null"), "main_api_noop": ("true", "0"),
-        "main_log_level": ("INFO", "info", ""), "main_basedir": ("/etc/x", ""),
+        "main_log_level": ("INFO", "info", ""), "main_basedir": ("/etc/x",),
     }
     tried = [(key, value) for key, some in values.items() for value in some]
     lines = (
@@ -140,10 +144,10 @@ def dotenv_texts():
                {"MAIN_USERSCRIPTUSERS": '["x"]'}, {"MAIN_API_NOOP": "true"})
     base = "".join(f"{key}={value}\n" for key, value in DOTENV.items())
     made = [Made("dotenv", "plain", base)]
-    made += [Made("dotenv", f"value {value!r}", base + f"main_basedir={value}\n") for value in odd]
+    made += [Made("dotenv", f"value {value!r}", base + f"main_api_secretid={value}\n") for value in odd]
     made += [Made("dotenv", f"secret {value!r}", base.replace("s3cr3t", value), why="W43" if "${" in value else None) for value in odd[:18]]
     made += [Made("dotenv", f"{key}={value}", base + f"{key}={value}\n") for key, value in tried]
-    made += [Made("dotenv", name, base + line + "\n", why="W43" if name in ("unknown",) else None) for name, line in lines]
+    made += [Made("dotenv", name, base + line + "\n", why="W43" if name in ("unknown", "deeper", "object", "whole") else None) for name, line in lines]
     made += [Made("dotenv", f"outside {variables}", base, variables, "W8" if "MAIN_API_NOOP" in variables else None) for variables in outside]
     made += [Made("dotenv", f"without {key}", base.replace(f"{key}={value}\n", "")) for key, value in DOTENV.items()]
     return made
@@ -166,6 +170,7 @@ def by_configparser(made):
         if made.dialect == "ini":
             read |= {"wait": parser.getboolean("main", "wait", fallback=FALLBACK["wait"]),
                      "wait_max": parser.getint("main", "wait_max", fallback=FALLBACK["wait_max"])}
+        logging.getLogger(NAME).setLevel(read.get("log_level") or read["loglevel"])
         return read | {"ca": parser.get("main", "ca", fallback=None)}
     except (configparser.Error, ValueError):
         return None

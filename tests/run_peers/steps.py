@@ -2,6 +2,7 @@
 
 import datetime
 import signal
+import time
 
 from .scenario import FOREMAN, HELD
 
@@ -105,6 +106,30 @@ def state(text):
     def step(side, _process=None):
         side.peer.set_state(text)
     return step
+
+
+def open_to_all(phase):
+    """A step: everybody may write to a directory of scripts."""
+    def step(side, _process=None):
+        (side.peer.scripts / f"{phase}.d").chmod(0o777)
+    return step
+
+
+def service_comes_after_release(side, process):
+    """It is there again once the client has tried to give its lock back, or has ended."""
+    if side.service.process or side.peer.end_state() != "lock_release\n":
+        return False
+    if process.poll() is None:
+        time.sleep(1)
+        if process.poll() is None:
+            side.service.start()
+    return True
+
+
+def service_comes_later(side, _process):
+    """It is there again a second after the client began."""
+    time.sleep(1)
+    side.service.start()
 
 
 def mended(phase, name="20"):

@@ -45,7 +45,8 @@ CASES = (
     *(Case(f"{phase}-killed", scripts={phase: KILLED}, notify=True) for phase in ("pre_update", "update", "post_update")),
     Case("needs_update-killed", scripts={"needs_update": KILLED}, differs={
         "codes": Differs("W27", theirs="0", ours="1"),
-        "ran": {"MO": Differs("W27", theirs=line(up_to("post_update")), ours=line("needs_update/10", failed("needs_update", "needs_update/10", -9, False))),
+        "ran": {"MO": Differs("W27", theirs=line(up_to("post_update")),
+                              ours=line("needs_update/10", failed("needs_update", "needs_update/10", -9, False))),
                 "F": Differs("W27", theirs=line(up_to("post_update")), ours="needs_update/10")},
         "history": Differs("W27", theirs="granted released", ours="")}),
     Case("needs_reboot-killed", scripts={"needs_reboot": KILLED}, differs={

@@ -1,9 +1,9 @@
 """The lock: busy, ours already, lost, a service that is down or talks nonsense."""
 
 from ..scenario import Case, Differs, Script, run
-from ..steps import (forced, given_when_waited_for, other_gives, other_takes, ours_is_taken, service_comes, service_comes_when_asked,
-                     service_dies, service_restarts, state, taken_over)
-from .words import line, since
+from ..steps import (forced, given_when_waited_for, other_gives, other_takes, ours_is_taken, service_comes, service_comes_after_release,
+                     service_comes_later, service_comes_when_asked, service_dies, service_restarts, state, taken_over)
+from .words import WHOLE, line, since
 
 ONCE = {"needs_update": (Script(does="first && exit 1"),)}
 BRIEF = {"dotenv": {"main_wait": "true", "main_waitmax": "1"}, "ini": {"wait": "true", "wait_max": "1"}}
@@ -36,13 +36,21 @@ CASES = (
     Case("lost-to-another", scripts=LOSES, steps=(run(meanwhile={"work": taken_over}),), differs={
         "codes": {"OF": Differs("W19", theirs="1", ours="0")},
         "state": {"OF": Differs("W19", theirs="lock_release", ours="-")}}),
-    Case("nobody-there", service="own", steps=(service_dies, run()), notify=True),
+    Case("nobody-there", kinds="MO", service="own", steps=(service_dies, run()), notify=True),
+    # Foreman's client waits for a busy lock without end, and so does ours for a service that cannot be reached.
+    Case("nobody-there-yet", kinds="F", service="own", steps=(service_dies, run(meanwhile={"busy": service_comes_later})), differs={
+        "codes": Differs("W37", theirs="1", ours="0"), "ran": Differs("W37", theirs="needs_update/10", ours=WHOLE),
+        "state": Differs("W37", theirs="lock_get", ours="-"), "history": Differs("W37", theirs="", ours="granted released")}),
     Case("nobody-there-for-who-waits", kinds="M", service="own", steps=(service_dies, run()), **BRIEF),
     Case("comes-while-it-is-waited-for", kinds="M", service="own", steps=(service_dies, run(meanwhile={"busy": service_comes_when_asked})),
          **PATIENT),
-    Case("nobody-there-at-release", kinds="MF", service="own", scripts=ENDS, steps=(run(meanwhile={"end": service_dies}),), notify=True),
-    Case("nobody-there-at-release-then-again", kinds="MF", service="own", scripts=ENDS,
+    Case("nobody-there-at-release", kinds="M", service="own", scripts=ENDS, steps=(run(meanwhile={"end": service_dies}),), notify=True),
+    Case("nobody-there-at-release-then-again", kinds="M", service="own", scripts=ENDS,
          steps=(run(meanwhile={"end": service_dies}), service_comes, run()), notify=True),
+    Case("away-at-release", kinds="F", service="own", scripts=ENDS,
+         steps=(run(meanwhile={"end": service_dies, "busy": service_comes_after_release}),), differs={
+             "codes": Differs("W37", theirs="1", ours="0"), "state": Differs("W37", theirs="lock_release", ours="-"),
+             "lock": Differs("W37", theirs="ours", ours="free"), "history": Differs("W37", theirs="granted", ours="granted released")}),
     Case("away-for-a-moment-at-release", kinds="MO", service="own", scripts=ENDS,
          steps=(run(hurry=True, meanwhile={"end": service_dies, "busy": service_comes_when_asked}),)),
     Case("given-up-at-release", kinds="M", service="own", scripts=ENDS, steps=(run(meanwhile={"end": service_dies}),),

@@ -1,7 +1,8 @@
 """Files in script directories that are no good scripts, and scripts that do what scripts should not do."""
 
 from ..scenario import Case, Differs, Script, run
-from .words import WHOLE, failed, line, since, up_to
+from ..steps import open_to_all
+from .words import TWO, WHOLE, failed, line, since, up_to
 
 USERS = {"dotenv": {"main_userscriptusers": '["peer"]'}}
 OWNER = 4711
@@ -18,8 +19,9 @@ def unfit(name, script):
 
 def leftover(name):
     """The original runs it."""
+    both = " ".join(f"update/{one}" for one in sorted(("10", name)))
     return Case(f"leftover-{name.strip('.~')}", scripts={"update": (Script(), Script(name))}, differs={
-        "ran": Differs("W33", theirs=line(up_to("pre_update"), f"update/{' update/'.join(sorted(('10', name)))}", since("needs_reboot")), ours=WHOLE)})
+        "ran": Differs("W33", theirs=line(up_to("pre_update"), both, since("needs_reboot")), ours=WHOLE)})
 
 
 def cannot_start(name, script, code):
@@ -37,7 +39,7 @@ CASES = (
     unfit("not-executable", Script("20", mode=0o644)), unfit("writable-by-group", Script("20", mode=0o775)),
     unfit("writable-by-others", Script("20", mode=0o757)), unfit("of-a-user", Script("20", owner=OWNER)),
     unfit("dangling-link", Script("20", link="nowhere")), unfit("loop-of-links", Script("20", link="20")),
-    unfit("link-to-a-users-file", Script("20", link="{here}/record")),
+    unfit("link-to-a-file-of-anybody", Script("20", link="{here}/record")),
     Case("unfit-alone", scripts={"update": (Script(mode=0o644),)}, says="file not executable by root", differs={
         "codes": Differs("W25", theirs="0", ours="1"),
         "ran": Differs("W25", theirs=line(up_to("pre_update"), since("needs_reboot")), ours=up_to("pre_update")),
@@ -53,10 +55,10 @@ CASES = (
     Case("directory-among-scripts", scripts={"update": (Script(), Script("20", folder=True))}),
     leftover(".hidden"), leftover("10~"), leftover("10.bak"), leftover("10.rpmsave"), leftover("10.dpkg-old"),
     Case("odd-names", scripts={"update": (Script("a b"), Script("c'd"), Script("10.sh"), Script("-x"))}),
-    cannot_start("no-interpreter", Script("20", shebang="#!/nowhere/sh"), 127),
+    cannot_start("no-interpreter", Script("20", shebang="#!/nowhere/sh"), 126),
     cannot_start("no-shebang", Script("20", raw="echo\n"), 126),
     cannot_start("empty", Script("20", raw=""), 126),
-    cannot_start("carriage-return", Script("20", shebang="#!/bin/sh\r"), 127),
+    cannot_start("carriage-return", Script("20", shebang="#!/bin/sh\r"), 126),
     Case("not-utf-8", scripts=says(r"\377\376 \351t\351\n"), says="UnicodeDecodeError", differs={
         "codes": Differs("W22", theirs="1", ours="0"),
         "ran": Differs("W22", theirs=up_to("update"), ours=WHOLE),
@@ -73,11 +75,18 @@ CASES = (
         "ran": Differs("W21", theirs=line(up_to("update"), "update/10:late", since("needs_reboot")), ours=line(WHOLE, "update/10:late"))}),
     Case("ignores-term-and-is-fine", scripts={"update": (Script(does="trap '' TERM; kill $$; echo said alive"),)}),
     Case("removes-itself", scripts={"update": (Script(does='rm "$0"'), Script("20"))}),
-    Case("removes-the-next-one", scripts={"update": (Script(does='rm "${{0%/*}}/20"'), Script("20"))}, says="Traceback"),
+    Case("removes-the-next-one", scripts={"update": (Script(does='rm "${{0%/*}}/20"'), Script("20"))}, says="Traceback", differs={
+        "ran": {"MO": Differs("W23 W29", theirs=up_to("update"), ours=line(up_to("update"), failed("update", "update/20", 126)))}}),
+    Case("directory-open-to-all", steps=(open_to_all("update"), run()), differs={
+        "codes": Differs("W24", theirs="0", ours="1"), "ran": Differs("W24", theirs=WHOLE, ours=up_to("pre_update")),
+        "state": Differs("W24", theirs="-", ours="update"), "lock": Differs("W24", theirs="free", ours="ours"),
+        "history": Differs("W24", theirs="granted released", ours="granted")}),
     Case("writes-the-next-one", scripts={"update": (Script(does='cp -p "$0" "${{0%/*}}/20"'),)}),
-    Case("users-scripts", kinds="M", scripts={"user pre_update": (Script("05", owner=OWNER), Script("15", owner=OWNER)), "pre_update": (Script(), Script("20")),
-                                             "user post_update": (Script(owner=OWNER),), "user update": (Script(owner=OWNER),)}, notify=True, **USERS),
-    Case("users-script-fails", kinds="M", scripts={"user pre_update": (Script("15", rc=5, owner=OWNER),), "pre_update": (Script(), Script("20"))}, **USERS),
+    Case("users-scripts", kinds="M", notify=True, **USERS, scripts={
+        "user pre_update": (Script("05", owner=OWNER), Script("15", owner=OWNER)), "pre_update": TWO,
+        "user post_update": (Script(owner=OWNER),), "user update": (Script(owner=OWNER),)}),
+    Case("users-script-fails", kinds="M", **USERS, scripts={
+        "user pre_update": (Script("15", rc=5, owner=OWNER),), "pre_update": TWO}),
     Case("users-without-scripts", kinds="M", **USERS),
     Case("users-script-of-root", kinds="M", scripts={"user pre_update": (Script("15"),)}, differs={
         "codes": Differs("W25", theirs="0", ours="1"), "ran": Differs("W25", theirs=WHOLE, ours="needs_update/10"),

@@ -38,7 +38,12 @@ def at_the_start(before, state="update", why="W26"):
             "lock": Differs(why, theirs="ours", ours="free"), "history": Differs(why, theirs="granted", ours="")}
 
 
-# A key that is no setting of Foreman's client, and a file of its own that has none.
+def taken(why):
+    """The original ends before it begins; ours warns and goes on."""
+    return {"codes": Differs(why, theirs="1", ours="0"), "ran": Differs(why, theirs="", ours=WHOLE),
+            "history": Differs(why, theirs="", ours="granted released")}
+
+
 CASES = (
     *(without(f"main_api_{key}", "M") for key in ("lockname", "endpoint", "secretid", "secret")),
     *(without(key, "O") for key in ("endpoint", "secret_id", "secret", "log_level", "log_retention")),
@@ -68,15 +73,18 @@ CASES = (
     dotenv("level-bad", main_log_level="LOUD"), dotenv("level-small", main_log_level="info"), dotenv("level-info", main_log_level="INFO"),
     dotenv("level-error", main_log_level="ERROR"), dotenv("users-not-json", main_userscriptusers="peer,other"),
     dotenv("key-misspelt", main_wiat="true"),
-    dotenv("key-of-another-section", other_key="1"),
+    dotenv("key-of-another-section", other_key="1", _differs=taken("W43")),
+    dotenv("plugin-not-installed", plugin_slack_enabled="false", _differs=taken("W30")),
     dotenv("key-in-capitals", MAIN_WAIT="yes"), dotenv("wait-empty", main_wait=""),
     dotenv("directory-of-the-log-missing", main_log_file="{here}/nowhere/log"),
     dotenv("noop", main_api_noop="true"),
     dotenv("endpoint-without-slash", main_api_endpoint="{url}/api/v2", _differs={
         "ran": Differs("W43", theirs="needs_update/10", ours=""), "state": Differs("W43", theirs="lock_get", ours="-")}),
-    dotenv("endpoint-of-v1", main_api_endpoint="{url}/api/v1/"),
+    dotenv("endpoint-of-v1", main_api_endpoint="{url}/api/v1/", _differs={
+        "ran": Differs("W43", theirs="needs_update/10", ours=""), "state": Differs("W43", theirs="lock_get", ours="-")}),
     Case("lock-name-with-a-question", kinds="M", dotenv={"main_api_lockname": "{lock}?x"}, told="{lock}?x", differs={
-        "codes": Differs("W42", theirs="0", ours="1"), "ran": Differs("W42", theirs=WHOLE, ours=""),
+        "codes": Differs("W42", theirs="0", ours="1"), "ran": Differs("W42", theirs=WHOLE, ours="needs_update/10"),
+        "state": Differs("W42", theirs="-", ours="lock_get"),
         "history": Differs("W42", theirs="granted released", ours="")}),
     Case("wait-from-the-environment", kinds="M", steps=(run(env={"MAIN_WAIT": "maybe"}),)),
     Case("lock-name-from-the-environment", kinds="M", told="{lock}-outside",
