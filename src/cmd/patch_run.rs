@@ -52,7 +52,8 @@ Examples:  patch-run --check-config      what the configuration says, and what i
 /// Drive the phases of an update under a lock: needs_update, lock_get, pre_update, update, needs_reboot, reboot, post_update, lock_release
 #[allow(clippy::struct_excessive_bools, clippy::doc_markdown)] // each is an option; the names are the phases' own
 #[derive(Debug, Parser)]
-#[command(name = "patch-run", version, after_help = HELP)]
+// The programs in whose place it stands took abbreviated options.
+#[command(name = "patch-run", version, after_help = HELP, infer_long_args = true)]
 struct Args {
     #[command(flatten)]
     place: Place,

@@ -39,9 +39,9 @@ pub fn read(path: &Path) -> Result<Line> {
 }
 
 fn parse(bytes: &[u8]) -> Line {
-    let first = bytes.split(|byte| *byte == b'\n').next().unwrap_or_default();
-    let text = String::from_utf8_lossy(first);
-    match text.trim() {
+    // As the updaters read it: any end of line, and no blank around the word.
+    let first = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).next().unwrap_or_default();
+    match String::from_utf8_lossy(first).as_ref() {
         "" => Line::Empty,
         word => word.parse().map_or_else(|_| Line::Garbage(word.chars().take(40).collect()), Line::Phase),
     }
@@ -86,6 +86,8 @@ mod tests {
     fn the_first_line_is_the_phase() {
         assert_eq!(parse(b"update"), Line::Phase(Phase::Update));
         assert_eq!(parse(b"post_update\nmore\n"), Line::Phase(Phase::PostUpdate));
+        assert_eq!(parse(b"update\r\n"), Line::Phase(Phase::Update));
+        assert_eq!(parse(b" update\n"), Line::Garbage(" update".into()));
         assert_eq!(parse(b""), Line::Empty);
         assert_eq!(parse(b"\n"), Line::Empty);
         assert_eq!(parse(b"upd"), Line::Garbage("upd".into()));

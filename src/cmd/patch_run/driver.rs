@@ -231,15 +231,14 @@ impl<'a> Driver<'a> {
 
     /// The run is over: the lock is given back, or there was nothing to do.
     fn over(&mut self, phase: Phase) -> Result<End> {
-        if phase == Phase::NeedsUpdate {
-            self.voice.decide(Level::Info, "no updates");
-            self.notify(words::Driver::Done, "main", None, 0)?;
-        }
-        self.forget(if phase == Phase::NeedsUpdate { "nothing to do" } else { "done" })?;
-        if phase == Phase::LockRelease {
-            self.voice.decide(Level::Info, "the run is done");
-            self.notify(words::Driver::Done, "main", None, 0)?;
-        }
+        let (said, how) = match phase {
+            Phase::NeedsUpdate => ("no updates", "nothing to do"),
+            _ => ("the run is done", "done"),
+        };
+        self.voice.decide(Level::Info, said);
+        // Who is told last still finds the last phase in the state file.
+        self.notify(words::Driver::Done, "main", None, 0)?;
+        self.forget(how)?;
         Ok(End::Done)
     }
 

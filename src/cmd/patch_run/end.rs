@@ -16,6 +16,8 @@ pub enum End {
     Unreachable(String),
     /// A phase failed, or something that it needs.
     Failed(String),
+    /// The command that reboots failed with this code.
+    NotRebooted(i32),
     /// A signal ended it; the run goes on at the next start.
     Signal(i32),
 }
@@ -35,7 +37,9 @@ impl Codes {
         match (end, self) {
             (End::Done | End::Rebooting, _) => Exit::Done,
             (End::Signal(signal), _) => Exit::Code(u8::try_from(128 + signal).unwrap_or(u8::MAX)),
-            (End::Failed(_), _) | (_, Self::Theirs) => Exit::Failed,
+            // Whoever had a command for it, and no scripts, answered with its code.
+            (End::NotRebooted(code), Self::Theirs) => Exit::Code(u8::try_from(*code).unwrap_or(1)),
+            (End::Failed(_) | End::NotRebooted(_), _) | (_, Self::Theirs) => Exit::Failed,
             (End::NotYet(_), Self::Ours) => Exit::NotYet,
             (End::Unreachable(_), Self::Ours) => Exit::Unreachable,
         }
@@ -62,6 +66,7 @@ mod tests {
             (End::NotYet(String::new()), 75, 1),
             (End::Unreachable(String::new()), 69, 1),
             (End::Failed(String::new()), 1, 1),
+            (End::NotRebooted(7), 1, 7),
             (End::Signal(15), 143, 143),
         ];
         for (end, ours, theirs) in ends {

@@ -64,7 +64,10 @@ impl Driver<'_> {
         match done.ended {
             Ended::Code(0) => Ok(None),
             Ended::Stopped(signal) => Ok(Some(End::Signal(signal))),
-            ended => self.fail(Phase::Reboot, None, ended.code(), &format!("{}: {ended}", words.join(" "))).map(Some),
+            ended => {
+                self.fail(Phase::Reboot, None, ended.code(), &format!("{}: {ended}", words.join(" ")))?;
+                Ok(Some(End::NotRebooted(ended.code())))
+            }
         }
     }
 }
