@@ -14,6 +14,7 @@ use crate::mail;
 use crate::mail::report::{Change, Kind, Report};
 use crate::sys::clock::Moment;
 
+use super::locking;
 use super::scene::Scene;
 use super::walk::Site;
 
@@ -135,6 +136,12 @@ fn next_steps(run: &Run, letter: Letter) -> Vec<String> {
             let lock = quoted(held.lock.as_str());
             format!(
                 "when this host is as it should be: patch-lock release {lock}; it is held so that no other host follows"
+            )
+        }));
+        steps.extend(locking::in_doubt(run).into_iter().map(|lock| {
+            let lock = quoted(lock.as_str());
+            format!(
+                "patch-lock show {lock} says whether this host holds it, and patch-lock release {lock} gives it back"
             )
         }));
     }

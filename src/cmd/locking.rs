@@ -3,6 +3,8 @@
 //! A grant is the run's when its journal says so. Between the service's answer and the record a tool may be killed; so the intent is
 //! in the journal first, and what it names is asked for again here. Nothing is released that neither says.
 
+use std::time::{Duration, Instant};
+
 use chrono::TimeDelta;
 
 use crate::config::Config;
@@ -11,14 +13,18 @@ use crate::exit;
 use crate::flag::record::Draft;
 use crate::flag::run::Run;
 use crate::lock::client::held::Asked;
-use crate::lock::client::{self, Backend, Held, Released, claim};
-use crate::lock::name::{LockName, LockSet, Note, quoted};
+use crate::lock::client::remembered::Remembered;
+use crate::lock::client::{self, Backend, Claim, Held, Released, claim};
+use crate::lock::name::{LockName, LockSet, quoted};
 use crate::sys::clock::stamp;
+use crate::sys::lockfile::{self, Lock};
 
 use super::walk::{Site, Walk};
 
 /// Beyond the installer's deadline: two reboots, checks, the soak.
 const REBOOTS: TimeDelta = TimeDelta::minutes(30);
+/// How long a `patch-lock` that nobody wants any more has to end; it waits for the host lock itself, which is held here.
+const PATIENCE: Duration = Duration::from_secs(3);
 
 /// The locks of the configuration that the run does not hold.
 pub fn lacking<'a>(config: &'a Config, run: &Run) -> Vec<&'a LockName> {
@@ -92,7 +98,7 @@ pub fn stands(walk: &mut Walk, run: &Run) -> Result<()> {
 /// If anything is left to give back. What was given back by then is recorded.
 pub fn give_back(walk: &mut Walk, run: &Run) -> Result<()> {
     let held = grants(run);
-    let unsure = unsure(run, &held);
+    let unsure = in_doubt(run);
     if held.is_empty() && unsure.is_empty() {
         return Ok(());
     }
@@ -101,9 +107,11 @@ pub fn give_back(walk: &mut Walk, run: &Run) -> Result<()> {
         give_back_one(walk, run, backend.as_ref(), grant)?;
     }
     if !unsure.is_empty() {
-        for lock in &unsure {
-            let reason = Note::new(&run.id)?;
-            let claim = claim::of_this_host(walk.site.config, walk.site.paths, lock.clone().into(), Some(reason))?;
+        let _nobody_asks = end_the_asking(walk.site, backend.as_ref(), run)?;
+        let by_hand = Remembered::read(walk.site.paths)?;
+        // Not every service knows what for a lock was taken: what this host's people have taken since is theirs.
+        for lock in unsure.iter().filter(|lock| by_hand.find(backend.kind(), lock).is_none()) {
+            let claim = claim(walk.site, run, lock.clone().into())?;
             if let Some(grant) = backend.held(&claim, lock)? {
                 walk.record(&Draft::note("granted, and not recorded then").field("grant", grant.to_string()))?;
                 give_back_one(walk, run, backend.as_ref(), &grant)?;
@@ -112,6 +120,31 @@ pub fn give_back(walk: &mut Walk, run: &Run) -> Result<()> {
         walk.record(&Draft::note("nothing is held of what was asked for").field("locking", ""))?;
     }
     Ok(())
+}
+
+/// Sees to it that no `patch-lock` asks for the run any more. One that still waits could be granted the lock later and die with it,
+/// and then no journal would know.
+fn end_the_asking(site: &Site, backend: &dyn Backend, run: &Run) -> Result<Lock> {
+    if let Some(lock) = lockfile::try_take(&site.paths.waiting())? {
+        return Ok(lock);
+    }
+    if let Some(asked) = asked(run) {
+        // It need not wait for the end of a request that nobody wants to be answered.
+        backend.withdraw(&claim(site, run, asked.locks)?)?;
+    }
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
+        if let Some(lock) = lockfile::try_take(&site.paths.waiting())? {
+            return Ok(lock);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Err(Error::Busy("patch-lock still asks for the lock of this run, and ends in a moment".into()))
+}
+
+/// What `patch-lock` asks for in the name of the run: with another reason the service would take it for somebody else's.
+fn claim(site: &Site, run: &Run, locks: LockSet) -> Result<Claim> {
+    claim::of_this_host(site.config, site.paths, locks, claim::reason_of(&run.id)?)
 }
 
 fn give_back_one(walk: &mut Walk, run: &Run, backend: &dyn Backend, grant: &Held) -> Result<()> {
@@ -140,10 +173,14 @@ fn give_back_one(walk: &mut Walk, run: &Run, backend: &dyn Backend, grant: &Held
 }
 
 /// The locks that were asked for in this run, and of which no record says what came of it.
-fn unsure(run: &Run, held: &[Held]) -> Vec<LockName> {
-    let asked = run.fact("locking").and_then(|text| text.parse::<Asked>().ok());
+pub fn in_doubt(run: &Run) -> Vec<LockName> {
+    let held = grants(run);
     let known = |lock: &LockName| held.iter().any(|held| held.lock == *lock);
-    asked.iter().flat_map(|asked| asked.locks.iter()).filter(|lock| !known(lock)).cloned().collect()
+    asked(run).iter().flat_map(|asked| asked.locks.iter()).filter(|lock| !known(lock)).cloned().collect()
+}
+
+fn asked(run: &Run) -> Option<Asked> {
+    run.fact("locking").and_then(|text| text.parse().ok())
 }
 
 /// The lock service of the configuration.

@@ -67,7 +67,11 @@ fn the_intent_is_recorded_first_then_the_grants_and_the_stage_once() {
     );
     assert_eq!(host.run(&["acquire", "-p"]).code, 0);
     let text = journal(&host);
-    assert_eq!(text.matches("locking=").count(), 1, "{text}");
+    assert_eq!(text.matches("locking=\"lockd").count(), 1, "{text}");
+    assert!(
+        text.find("grant=\"lockd db").unwrap() < text.find("locking=\"\"").unwrap(),
+        "answered with the last: {text}"
+    );
     for words in
         ["grant=\"lockd web 7 web01.example.org\"", "grant=\"lockd db 8 web01.example.org\"", "done stage=patch-lock"]
     {
@@ -107,6 +111,43 @@ fn a_run_that_is_called_off_while_its_lock_is_waited_for_gives_it_back() {
             && bodies.iter().any(|body| body.contains("\"number\":8"))
     );
     assert!(!journal(&host).contains("grant="));
+}
+
+/// patch-lock was killed between the service's answer and its record, and the run is called off; what the service is asked then.
+fn finish(reason: &str, script: &[Step]) -> (Vec<String>, String) {
+    let holder = |lock: &str, number: u32| {
+        let (owner, host) = ("web01.example.org", "a".repeat(32));
+        ok(&format!(
+            r#"{{"lock":"{lock}","slots":1,"holders":[{{"lock":"{lock}","number":{number},"owner":"{owner}","host_id":"{host}","reason":"{reason}"}}]}}"#
+        ))
+    };
+    let script = [vec![holder("db", 8)], script.to_vec(), vec![holder("web", 7)], script.to_vec()].concat();
+    let (host, server) = meet(script);
+    add(&host, &Draft::note("asking for the lock").field("locking", "lockd db web"));
+    std::fs::remove_file(host.path("etc/patchflag")).unwrap();
+    host.write("etc/inittab", "id:2:initdefault:\n");
+    host.write("sbin/init", "");
+    std::fs::create_dir_all(host.path("var/spool")).unwrap();
+    let mut patchit = std::process::Command::new(env!("CARGO_BIN_EXE_patchit"));
+    patchit.arg("--root").arg(host.path("")).args(["--finish", "--now", "2026-11-21T02:00:10Z"]);
+    let said = Said::from(patchit.env_clear().env("PREVLEVEL", "N").env("RUNLEVEL", "2").output().unwrap());
+    assert_eq!(said.code, 0, "{said:?}");
+    (server.lines(), host.read("etc/patchlog.261121"))
+}
+
+#[test]
+fn what_was_granted_to_the_run_and_never_recorded_is_found_by_its_reason_and_released() {
+    let (asked, journal) = finish("patch run R1", &[ok(r#"{"found":true}"#)]);
+    let wanted = ["GET /lock/1/locks/db", "POST /lock/1/release", "GET /lock/1/locks/web", "POST /lock/1/release"];
+    assert_eq!(asked, wanted, "{journal}");
+    assert!(journal.contains("released=\"lockd db 8") && journal.contains("released=\"lockd web 7"), "{journal}");
+}
+
+#[test]
+fn what_this_host_holds_for_another_reason_is_not_the_run_s_to_release() {
+    let (asked, journal) = finish("moving disks", &[]);
+    assert_eq!(asked, ["GET /lock/1/locks/db", "GET /lock/1/locks/web"], "{journal}");
+    assert!(!journal.contains("releas") && journal.contains("state=ended"), "{journal}");
 }
 
 #[test]

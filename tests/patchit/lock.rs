@@ -1,7 +1,7 @@
 //! A run and its lock: what waits for it, what keeps it, and what gives it back. The service is a directory below the root.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output};
 
 use patchflag::flag::record::Draft;
 use patchflag::flag::state::State;
@@ -109,9 +109,22 @@ fn a_run_that_fails_keeps_its_lock_and_says_how_to_release_it() {
     root.assert_failed("not into the maintenance boot");
     assert!(holder(&root).is_some());
     assert!(!root.log().contains("released="), "{}", root.log());
+    assert!(mail(&root).contains("patch-lock release web"), "{}", mail(&root));
+}
+
+fn mail(root: &Root) -> String {
     let queue = fs::read_dir(root.0.path().join("var/spool/patch/queue")).unwrap();
-    let mail = queue.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect::<String>();
-    assert!(mail.contains("patch-lock release web"), "{mail}");
+    queue.map(|entry| fs::read_to_string(entry.unwrap().path()).unwrap()).collect()
+}
+
+#[test]
+fn a_run_that_fails_and_does_not_know_whether_it_has_the_lock_says_how_to_find_out() {
+    let root = staged();
+    // patch-lock was killed while it asked; then the chain failed elsewhere.
+    root.record(NIGHT, &Draft::note("asking for the lock").field("locking", "dir web"));
+    root.record(NIGHT, &Draft::state(State::Ordered).field("boot", "another/1").field("level", "2"));
+    assert_eq!(root.patchit(NIGHT, Boot::Normal, &["--finish"]).status.code(), Some(1));
+    assert!(mail(&root).contains("patch-lock show web"), "{}", mail(&root));
 }
 
 #[test]
@@ -139,7 +152,7 @@ fn what_was_granted_and_never_recorded_is_given_back() {
     // patch-lock was killed between the service's answer and its record.
     let log = root.log();
     let kept = log.split_inclusive('\n').filter(|line| !line.contains(" grant=")).collect::<String>();
-    assert!(kept.contains("locking="), "{kept}");
+    assert!(kept.contains("locking=\"dir web\""), "{kept}");
     root.write("etc/patchlog", &kept);
     fs::remove_file(root.0.path().join("etc/patchflag")).unwrap();
     root.tick(NIGHT);
@@ -147,20 +160,69 @@ fn what_was_granted_and_never_recorded_is_given_back() {
     assert_eq!(holder(&root), None);
 }
 
-#[test]
-fn a_second_one_does_not_wait_beside_the_first() {
-    let root = staged();
+/// Another host has the lock, and the run waits for it.
+fn waiting(root: &Root) -> Child {
     let other = root.0.path().join("other.ini");
     let config = fs::read_to_string(root.0.path().join("etc/patch/config.ini")).unwrap();
     root.write("other.ini", &config.replace("web01", "web02"));
-    assert!(patch_lock(&root, &["--config", other.to_str().unwrap(), "acquire", "web"]).status.success());
+    assert!(patch_lock(root, &["--config", other.to_str().unwrap(), "acquire", "web"]).status.success());
     // As if another host had it: what is held by hand here is not waited for.
     fs::remove_file(root.0.path().join("var/lib/patch/grants")).unwrap();
-    let mut first = command(&root, &["acquire", "-p", "--wait"]).spawn().unwrap();
+    let mut first = command(root, &["acquire", "-p", "--wait"]).spawn().unwrap();
     while !root.log().contains("locking=") || !root.0.path().join("run/patch/waiting").exists() {
         assert!(first.try_wait().unwrap().is_none(), "{}", root.log());
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
+    first
+}
+
+#[test]
+fn a_run_is_not_over_while_its_lock_is_still_asked_for() {
+    let root = staged();
+    let mut first = waiting(&root);
+    // It may be granted the lock at any moment, and die before it can give it back.
+    let pid = nix::unistd::Pid::from_raw(i32::try_from(first.id()).unwrap());
+    nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGSTOP).unwrap();
+    fs::remove_file(root.0.path().join("etc/patchflag")).unwrap();
+    let done = root.patchit(NIGHT, Boot::Normal, &["--finish"]);
+    assert_eq!(done.status.code(), Some(75), "{done:?}");
+    assert_eq!((root.states(), root.mails()), (vec!["ending".to_string()], 0));
+    first.kill().unwrap();
+    first.wait().unwrap();
+    root.tick(NIGHT);
+    assert_eq!((root.states().join(" "), root.mails()), ("ending ended".into(), 1));
+}
+
+#[test]
+fn a_lock_that_is_released_is_not_asked_for_again_at_the_next_tick() {
+    let root = staged();
+    take(&root);
+    fs::remove_file(root.0.path().join("etc/patchflag")).unwrap();
+    root.record(NIGHT, &Draft::state(State::Ending));
+    let text = root.log();
+    let grant = text.split("grant=\"").nth(1).and_then(|rest| rest.split('"').next()).unwrap();
+    // patchit was killed between this record and the mail; the service has gone away since.
+    root.record(NIGHT, &Draft::default().field("released", grant));
+    fs::remove_dir_all(root.0.path().join("srv/locks")).unwrap();
+    root.tick(NIGHT);
+    assert_eq!((root.states().join(" "), root.mails()), ("ending ended".into(), 1));
+}
+
+#[test]
+fn what_people_have_taken_is_not_released_with_a_run_that_had_asked_for_it_too() {
+    let root = staged();
+    root.record(NIGHT, &Draft::note("asking for the lock").field("locking", "dir web"));
+    assert!(patch_lock(&root, &["acquire", "web"]).status.success());
+    fs::remove_file(root.0.path().join("etc/patchflag")).unwrap();
+    root.tick(NIGHT);
+    assert_eq!(root.states(), ["ending", "ended"]);
+    assert!(holder(&root).is_some());
+}
+
+#[test]
+fn a_second_one_does_not_wait_beside_the_first() {
+    let root = staged();
+    let mut first = waiting(&root);
     let second = patch_lock(&root, &["acquire", "-p", "--wait"]);
     assert!(second.status.success() && second.stderr.is_empty(), "{second:?}");
     assert!(first.try_wait().unwrap().is_none());

@@ -103,9 +103,10 @@ fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock:
     if run.fact("locking") != Some(&asked) {
         Walk::new(site, scene).record(&Draft::note("asking for the lock").field("locking", &asked))?;
     }
-    drop(lock);
-    // cron starts the line again while it waits: two that wait for the same would take each other's place in the queue.
+    // cron starts the line again while it waits: two that wait for the same would take each other's place in the queue. Whoever ends
+    // the run sees by it that somebody asks, so it is taken before the host lock is given up.
     let Some(_alone) = lockfile::try_take(&site.paths.waiting())? else { return chain::NOTHING };
+    drop(lock);
     let asking = Asking {
         backend: Arc::clone(&service.backend),
         claim,
@@ -183,8 +184,10 @@ fn record(site: &Site, service: &Service, run: &Run, held: &[Held]) -> Result<Ex
 }
 
 fn finish(walk: &mut Walk, run: &Run, new: &[Held]) -> Result<()> {
-    for grant in new {
-        walk.record(&Draft::note("the lock is held").field("grant", grant.to_string()))?;
+    for (left, grant) in (0..new.len()).rev().zip(new) {
+        let record = Draft::note("the lock is held").field("grant", grant.to_string());
+        // With the last one the question is answered: what was asked for is no longer in doubt.
+        walk.record(&if left == 0 { record.field("locking", "") } else { record })?;
         exit::note(format_args!("lock {} is held (grant {})", grant.lock, grant.number));
     }
     if run.stages.contains(STAGE) { Ok(()) } else { walk.record(&Draft::stage_done(STAGE)) }
