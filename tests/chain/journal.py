@@ -28,5 +28,15 @@ def runs(text):
 def record(run, words, tool="patchit", when=None):
     """A record with its sum, as a tool of ours ends it."""
     when = when or datetime.now(timezone.utc)
-    line = f"time={when:%Y-%m-%dT%H:%M:%SZ} tool={tool} pid=1 run={run} {words}"
+    return signed(f"time={when:%Y-%m-%dT%H:%M:%SZ} tool={tool} pid=1 run={run} {words}")
+
+
+def again(line, when):
+    """A record of ours as it would be of another time."""
+    _, _, words = line.rpartition(" sum=")[0].partition(" ")
+    return signed(f"time={when:%Y-%m-%dT%H:%M:%SZ} {words}")
+
+
+def signed(line):
+    """The record of a line: with its sum."""
     return f"{line} sum={zlib.crc32(line.encode()):08x}\n"

@@ -4,7 +4,7 @@ import sys
 
 from tests.chain import runner
 
-from . import clock, disks, flags, installer, relay, server, services, shutdown  # noqa: F401  (each registers its cases)
+from . import clock, disks, flags, installer, locks, relay, server, services, shutdown  # noqa: F401  (each registers its cases)
 from . import patient
 
 if __name__ == "__main__":
