@@ -107,7 +107,7 @@ lock-backends: tree
 lock-backends-sample: tree
 	python3 -m tests.lock_backends --sample 8
 
-# Every kill point takes an hour.
+# Every kill point takes some two hours: both inits, without a lock and with one.
 crash-sample: tree
 	python3 -m tests.crash --sample 24
 crash: tree lock-proof

@@ -6,13 +6,14 @@ import threading
 from tests.hosts.host import Host
 from tests.hosts.lab import Lab
 
+from . import locks
 from .trace import TRACED
 
 KIT = "/opt/crash"
 TRACE = f"{KIT}/trace"
 PLAN = f"{KIT}/plan"
 QUIET = f"{KIT}/quiet"
-TOOLS = ("grab-patch", "patch-stage", "patchit", "patch-mail")
+TOOLS = ("grab-patch", "patch-stage", "patch-lock", "patchit", "patch-mail")
 MAILS = "/var/lib/mail-witness"
 OLDER = "an older run that nobody may overwrite\n"
 
@@ -109,10 +110,12 @@ class CrashHost(Host):
         return self.run(f"export CRASH_TICK=1; {line}", timeout=timeout)
 
 
-def prepare(lab, kind, the_site, today):
-    """The layer of an armed host: tools, wrappers, cluster; two older archives; and the flag."""
-    with lab.host(f"golden-{kind}", kind, ()) as host:
+def prepare(lab, world, the_site, today):
+    """The layer of an armed host: tools, wrappers, cluster; two older archives; the flag; the service, in a world with locks."""
+    with lab.host(f"golden-{world}", world.kind, ()) as host:
         the_site.install(host, after="probe")
+        if world.locks:
+            locks.serve(host)
         config = host.read("/etc/patch/config.ini")
         host.write("/etc/patch/config.ini", config.replace("soak = 1s", "soak = 0s"))
         if host.exists("/etc/inittab"):
@@ -127,6 +130,7 @@ def prepare(lab, kind, the_site, today):
         for day in today:
             host.write(f"/etc/patchlog.{day}", OLDER)
         host.boot()
+        locks.ready(host)
         host.run("sync; sleep 0.2")
         host.power_cut()
         host.write("/etc/patchflag", "by=anna\n")
@@ -136,7 +140,9 @@ def prepare(lab, kind, the_site, today):
 def options(*more, tree=False, follow=True):
     """The words of a plan."""
     output = f"'|{KIT}/reap'" if tree else TRACE
-    return " ".join([*(["-f", "--seccomp-bpf"] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={TRACED}",
+    # A filter in the kernel spares stops, but where it stops a process strace can send it no signal.
+    speed = ["--seccomp-bpf"] if follow and not more else []
+    return " ".join([*(["-f", *speed] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={TRACED}",
                      "-e", "signal=kill", *more])
 
 

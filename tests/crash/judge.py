@@ -2,17 +2,16 @@
 
 import json
 import re
-import zlib
 
 from tests import site
 
-from . import guest
+from . import guest, locks
+from .records import is_sound, run_of, states
 from .stages import days
 
 NORMAL = ("2", "multi-user.target", "graphical.target")
 LEFTOVERS = re.compile(r"patch|^\.")
 ALLOWED = re.compile(r"^patchlog\.\d{6}(\.\d+)?$|^patchfailed$|^patch$")
-SUM = re.compile(r" sum=([0-9a-f]{8})$")
 # What may follow a state in a journal.
 FOLLOWS = {
     "": {"fetching"},
@@ -31,8 +30,8 @@ def judge(host, outcome, before):
         return [f"the run never ends: {outcome.rest}"]
     runs = read_journals(host)
     return [*levels(host), *leftovers(host, before), *archives(host), *records(runs), *lost(outcome, runs),
-            *installs(host, runs), *mails(host, runs), *failures(host, runs),
-            *status(host)]
+            *installs(host, runs), *mails(host, outcome, runs), *failures(host, runs),
+            *held(host, runs), *status(host)]
 
 
 def read_journals(host):
@@ -91,17 +90,6 @@ def records(runs):
             yield f"{name} ends with {was or 'nothing'} and no verdict"
 
 
-def is_sound(line):
-    """The record has the right sum."""
-    found = SUM.search(line)
-    return bool(found) and int(found[1], 16) == zlib.crc32(line[:found.start()].encode())
-
-
-def states(text):
-    """The states of a journal in their order."""
-    return [match[1] for line in text.split("\n") if is_sound(line) for match in [re.search(r" state=(\w+)", line)] if match]
-
-
 def lost(outcome, runs):
     """What was in a journal at the kill is in one now."""
     for name, text in outcome.journal.items():
@@ -123,16 +111,20 @@ def installs(host, runs):
         yield f"a journal says installed; it was done {done} times"
 
 
-def mails(host, runs):
-    """One mail for each run that has ended, in one place, and none for anybody else."""
+def mails(host, outcome, runs):
+    """One mail for each run that has ended, in one place, and none for anybody else; but a tool whose child is killed may live long
+    enough to tell of that, as it tells of whatever keeps it from going on."""
+    def counts(name):
+        return not (outcome.children and name.lstrip("<").startswith("configuration."))
+
     spool = host.off_path("/var/spool/patch")
     names = [path.name for place in ("queue", "sent", "refused") for path in (spool / place).glob("[!.]*")]
     wanted = sorted(run_of(text) for text in runs.values())
-    found = sorted(name for name in names)
+    found = sorted(name for name in names if counts(name))
     if len(found) != len(wanted) or any(run not in name for run, name in zip(wanted, found)):
         yield f"the runs {wanted} have the mails {found}"
     carried = [path.read_text(errors="replace") for path in host.off_path(guest.MAILS).glob("mail.*")]
-    ids = [re.search(r"^Message-I[dD]: *(\S+)", text, re.M)[1] for text in carried]
+    ids = [name for text in carried for name in re.findall(r"^Message-I[dD]: *(\S+)", text, re.M)[:1] if counts(name)]
     if len(set(ids)) != len(wanted):
         yield f"{len(wanted)} runs, and sendmail was given {sorted(set(ids))}"
     if len(ids) - len(set(ids)) > 1:
@@ -148,10 +140,10 @@ def failures(host, runs):
         yield f"/etc/patchfailed shows {shown or 'nothing'}, and {failed or 'no run'} has failed"
 
 
-def run_of(text):
-    """The name of a journal's run."""
-    found = re.search(r" run=(\S+)", text)
-    return found[1] if found else ""
+def held(host, runs):
+    """The lock service has what the journals say."""
+    if locks.has_service(host):
+        yield from locks.faults(runs.values(), *locks.told(host))
 
 
 def status(host):

@@ -4,7 +4,7 @@ A power cut may keep any write and lose any other, unless fsync(2) came in betwe
 
 - a file is flushed after its last change before it gets its name (rename, link), and a tree before it gets its;
 - a directory is flushed after a name was made, renamed or removed in it, before the next record of the journal, before a
-  program is started, and before the tool ends;
+  program is started, before a server is asked for anything, and before the tool ends;
 - a record is one write(2) to the journal, and is flushed before anything else is changed.
 
 Locks are only ever locked, so nobody misses one. A draft's own name is nobody's state.
@@ -14,12 +14,12 @@ import os
 import re
 from dataclasses import dataclass, field
 
-from .trace import OPENS, STARTS, WRITES, read
+from .trace import OPENS, STARTS, WRITES, is_talk, read
 
 ELSEWHERE = re.compile(r"^(/memfd:|/dev/|/proc/|[^/]|$)")
 JOURNAL = re.compile(r"^/etc/patchlog(\.\d{6}(\.\d+)?)?$")
 DRAFT = re.compile(r"/\.[^/]*\.draft(/|$)")
-LOCKS = ("/run/patch/lock", "/var/spool/patch/lock", "/var/spool/patch/delivery")
+LOCKS = ("/run/patch/lock", "/run/patch/waiting", "/var/spool/patch/lock", "/var/spool/patch/delivery")
 OUTPUTS = "/var/log/patchflag/"
 RENAMES = {"rename", "renameat", "renameat2", "link", "linkat"}
 MAKES = {"mkdir", "mkdirat", "symlink", "symlinkat", "mknod", "mknodat"}
@@ -112,6 +112,9 @@ def faults(text):
 def follow(disk, call, is_tool):
     """What a call does to the disk. Of a tool's children only what they write matters: into the file that it gave them."""
     name, path = call.name, call.path
+    if is_talk(call):
+        disk.recorded("a server is asked")
+        disk.settled("a server is asked")
     if name in WRITES and is_state(path) and (is_tool or path.startswith(OUTPUTS)):
         wrote(disk, path)
     if not is_tool:

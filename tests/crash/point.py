@@ -8,15 +8,17 @@ from dataclasses import dataclass
 
 from tests.hosts.error import LabError
 
-from . import guest
+from . import guest, locks
 from .stages import COMMANDS
 from .trace import KILLED
+from .world import World
 
 VARIANTS = ("ticks", "boot", "off")
+NORMAL = ("2", "multi-user.target", "graphical.target")
 FLAGS = ("patchflag", "patchlog", "patchdone")
 PATIENCE = 90
 # One turn of cron. The tick that orders a boot lives until the boot comes, so nobody waits for it.
-TICK = ("grab-patch; patch-stage probe -- /bin/true; setsid patchit >/dev/null 2>&1 </dev/null & sleep 0.1; "
+TICK = ("grab-patch; patch-stage probe -- /bin/true; patch-lock acquire -p; setsid patchit >/dev/null 2>&1 </dev/null & sleep 0.1; "
         "patchit --finish; patch-mail deliver")
 # How long a host that was told to reboot may take to go down before its order counts as one that nobody follows.
 GOES_DOWN = {"sysv": 4, "systemd": 8}
@@ -26,21 +28,21 @@ GOES_DOWN = {"sysv": 4, "systemd": 8}
 class Point:
     """Where to kill: `children` means that the call is one of the tool's children, and all of them are killed."""
 
-    kind: str
+    world: World
     stage: str
     mode: str
     call: str
     number: int
 
     def __str__(self):
-        words = [self.kind, self.stage, self.call, str(self.number)]
+        words = [str(self.world), self.stage, self.call, str(self.number)]
         return ":".join(words + ["children"] * (self.mode == "tree"))
 
     @classmethod
     def read(cls, text):
         """The point that `--only` names."""
-        kind, stage, call, number, *more = text.split(":")
-        return cls(kind, stage, "tree" if more == ["children"] else "tool", call, int(number))
+        world, stage, call, number, *more = text.split(":")
+        return cls(World.read(world), stage, "tree" if more == ["children"] else "tool", call, int(number))
 
     def variant(self, seed):
         """What happens next, by seed: `ticks` go on, or the power goes and the host `boot`s; or the administrator has seen
@@ -56,20 +58,21 @@ class Outcome:
     landed: bool
     journal: dict
     rest: str = ""
+    children: bool = False  # it was a child that was killed, and its tool a moment later
 
 
 def run(host, point, variant):
     """Kill and recover; the host is left at rest, or as it was when patience ended."""
     host.remove(guest.TRACE)
     landed = (in_maintenance if point.stage == "patchit-maintenance" else at_normal_level)(host, point)
-    outcome = Outcome(landed, journals(host))
+    outcome = Outcome(landed, journals(host), children=point.mode == "tree")
     if variant == "boot" or not host.is_on:
         host.power_cut()
         host.remove(guest.QUIET)
         host.start()
     elif variant == "off":
         host.off_path("/etc/patchflag").unlink(missing_ok=True)
-    outcome.rest = recover(host, point.kind)
+    outcome.rest = recover(host, point.world.kind)
     return outcome
 
 
@@ -77,6 +80,7 @@ def at_normal_level(host, point):
     """Boot, and run the stage's tick with its injection."""
     host.write(guest.QUIET, "")
     host.boot()
+    locks.ready(host)
     host.write(guest.PLAN, guest.injection(point.mode, point.call, point.number))
     boots = len(host.boots)
     host.tick(f"setsid {COMMANDS[point.stage]} >/dev/null 2>&1 </dev/null &")
@@ -131,6 +135,8 @@ def recover(host, kind):
             return ""
         boots, ticks = len(host.boots), ticks + 1
         try:
+            if host.level() in NORMAL:
+                locks.ready(host)
             host.tick(TICK, timeout=30)
         except (LabError, OSError):
             continue  # it went down under the tick
@@ -156,7 +162,7 @@ def unrest(host):
     queue = host.off_path("/var/spool/patch/queue")
     if queue.is_dir() and any(not path.name.startswith(".") for path in queue.iterdir()):
         left.append("mail in the queue")
-    if host.level() not in ("2", "multi-user.target", "graphical.target"):
+    if host.level() not in NORMAL:
         left.append(f"level {host.level()}")
     return left
 

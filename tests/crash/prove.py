@@ -3,8 +3,9 @@
 import shutil
 
 from tests import site
+from tests.chain import journal
 
-from . import guest, judge
+from . import guest, judge, locks, records
 from .point import Outcome, journals, recover
 
 
@@ -54,24 +55,103 @@ DAMAGES = {
 }
 
 
-def prove(lab, kind, stage, before):
+def lines(path, change):
+    """Change the records of a journal, their sums with them."""
+    old = [line.rpartition(" sum=")[0] for line in path.read_text().splitlines()]
+    path.write_text("".join(journal.signed(line) for line in change(old)))
+
+
+def without(*words):
+    """No record with one of these."""
+    return lambda old: [line for line in old if not any(word in line for word in words)]
+
+
+def early(old):
+    """The lock was released before the verdict."""
+    released = [line for line in old if " releas" in line]
+    rest = [line for line in old if line not in released]
+    verdict = next(number for number, line in enumerate(rest) if " verdict=" in line)
+    return rest[:verdict] + released + rest[verdict:]
+
+
+def take(host):
+    """The lock is taken in the name of the run that is over."""
+    run = records.run_of(dated(host).read_text())
+    done = locks.call(host, "acquire", locks.LOCK, "--reason", f"patch run {run}")
+    if done.returncode:
+        raise RuntimeError(f"cannot take the lock: {done.stderr}")
+
+
+def take_twice(host):
+    """The run has had two grants, and has recorded both well."""
+    was = max(event["number"] for event in locks.told(host)[1])
+    take(host)
+    locks.call(host, "release", locks.LOCK)
+    now = max(event["number"] for event in locks.told(host)[1])
+    again = [f"lockd {locks.LOCK} {number} {locks.OWNER}" for number in (was, now)]
+    said = (" grant=", " releas")
+    lines(dated(host), lambda old: [new for line in old for new in (
+        [line, line.replace(*again)] if any(word in line for word in said) else [line])])
+
+
+# Each is seen by what is asked of locks alone.
+LOCK_DAMAGES = {
+    "a lock leaked": take,
+    "a lock freed early": lambda host: lines(dated(host), early),
+    "a lock released without a record": lambda host: lines(dated(host), without(" releasing=", " released=")),
+    "a release that was not recorded": lambda host: lines(dated(host), without(" released=")),
+    "a grant without a record": lambda host: lines(dated(host), without(" grant=", " releasing=", " released=", " locking=")),
+    "a grant that nobody gave": lambda host: lines(dated(host), lambda old: [
+        line.replace("lockd web 1 ", "lockd web 9 ") for line in old]),
+    "the lock of a failed run freed": lambda host: lines(dated(host), lambda old: [
+        line.replace("verdict=ok", "verdict=bad") for line in without(" releasing=", " released=")(old)]),
+    "granted twice": take_twice,
+    "held by a stranger to the run": lambda host: locks.call(host, "acquire", locks.LOCK, "--reason", "something else"),
+}
+KEPT = ("/etc/patch*", "/var/spool/patch", "/var/lib/witness", "/var/lib/mail-witness", "/var/lib/patch", locks.STORE)
+LEFT = ("/etc/.patch*", "/system-update", "/usr/sbin/policy-rc.d")
+KEEP = f"mkdir -p {guest.KIT}/kept && tar -cpf {guest.KIT}/kept.tar $(ls -d {' '.join(KEPT)} 2>/dev/null)"
+RESTORE = f"rm -rf {' '.join(KEPT + LEFT)}; tar -C / -xpf {guest.KIT}/kept.tar"
+
+
+class Proof:
     """The damages that the judge has not seen; a sound host that it finds fault with is one of them."""
-    missed = []
-    with lab.host("proof", kind, stage.layers) as host:
+
+    def __init__(self, lab, world, stage, before):
+        self.world, self.before = world, before
+        self.damages = DAMAGES | (LOCK_DAMAGES if world.locks else {})
+        self.missed = []
+        with lab.host("proof", world.kind, stage.layers) as host:
+            self.prove(host)
+
+    def __str__(self):
+        return f"judge: damages={len(self.damages)} caught={len(self.damages) - len(self.missed)}"
+
+    def prove(self, host):
+        """Damage the host in each way, and mend it again."""
         host.boot()
-        outcome = Outcome(True, {}, recover(host, kind))
+        outcome = Outcome(True, {}, recover(host, self.world.kind))
         outcome.journal = journals(host)
-        sound = list(judge.judge(host, outcome, before))
-        if sound:
-            missed.append(f"a sound host: {sound}")
-        host.run("cp -a /etc /opt/crash/etc-kept; cp -a /var/lib /opt/crash/lib-kept; cp -a /var/spool/patch /opt/crash/spool-kept")
-        for name, damage in DAMAGES.items():
+        self.judge_sound(host, outcome, "a sound host")
+        host.output(KEEP)
+        self.told = locks.told(host) if self.world.locks else None
+        for name, damage in self.damages.items():
             damage(host)
-            if not list(judge.judge(host, outcome, before)):
-                missed.append(name)
-            host.run("""rm -rf /etc/patch* /etc/.patch* /system-update /usr/sbin/policy-rc.d /var/spool/patch /var/lib/witness /var/lib/mail-witness
-                cp -a /opt/crash/etc-kept/patch* /etc/; cp -a /opt/crash/spool-kept /var/spool/patch
-                cp -a /opt/crash/lib-kept/witness /opt/crash/lib-kept/mail-witness /var/lib/""")
-        if list(judge.judge(host, outcome, before)):
-            missed.append("the damages were not undone")
-    return missed
+            runs = judge.read_journals(host)
+            found = judge.held(host, runs) if name in LOCK_DAMAGES else judge.judge(host, outcome, self.before)
+            if not list(found):
+                self.missed.append(f"the judge does not see: {name}")
+            self.mend(host)
+        self.judge_sound(host, outcome, "a mended host")
+
+    def judge_sound(self, host, outcome, what):
+        """Nothing may be found where nothing is wrong."""
+        if found := list(judge.judge(host, outcome, self.before)):
+            self.missed.append(f"the judge finds fault with {what}: {found}")
+
+    def mend(self, host):
+        """As it was; a service that knows better is started again, with the old store."""
+        host.output(RESTORE)
+        if self.world.locks and locks.told(host) != self.told:
+            host.run("pkill -KILL -x patch-lockd")
+            locks.ready(host)

@@ -3,13 +3,14 @@
 import datetime
 from dataclasses import dataclass, field
 
-from . import guest
+from . import guest, locks
 from .trace import KILLED, points
 
 # Each stage: what starts it. `patchit-maintenance` is started by init.
 COMMANDS = {
     "grab-patch": "grab-patch",
     "patch-stage": "patch-stage probe -- /bin/true",
+    "patch-lock": "patch-lock acquire -p",
     "patchit-order": "patchit",
     "patchit-maintenance": None,
     "patchit-finish": "patchit --finish",
@@ -18,13 +19,21 @@ COMMANDS = {
     "patchit-interrupted": "patchit --finish",
     "patchit-refused": "patchit --finish",
     "grab-patch-fails": "grab-patch",
+    "patchit-lock-lost": "patchit",
+    "patch-lock-again": "patch-lock acquire -p",
 }
 
 # Other ends that a run can have: the stage, and what leads to it.
 ENDS = {"patch-mail-deliver": "deliver", "patchit-called-off": "called_off", "patchit-interrupted": "interrupted",
         "patchit-refused": "refused", "grab-patch-fails": "fails"}
-# Stages whose tick rightly ends with 1.
-FAIL = ("patchit-interrupted", "patchit-refused", "grab-patch-fails")
+ENDS_WITH_LOCKS = {"patchit-called-off": "called_off", "patchit-interrupted": "interrupted", "patchit-refused": "refused",
+                   "patchit-lock-lost": "lock_lost"}
+# What is recorded along with an end.
+SECOND = {"patchit-lock-lost": "patch-lock-again"}
+# Stages that a lock makes another thing of; the others are killed in the worlds without one.
+WITH_LOCKS = ("patch-lock", "patchit-order", "patchit-finish", *ENDS_WITH_LOCKS, *SECOND.values())
+# Stages whose tick rightly ends with another code than 0.
+CODES = {"patchit-interrupted": 1, "patchit-refused": 1, "grab-patch-fails": 1, "patchit-lock-lost": 75}
 OTHER_KEY = "untrusted comment: another key\nRWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3\n"
 
 
@@ -47,20 +56,20 @@ def days():
 class Recorder:
     """Drives one host through a run."""
 
-    def __init__(self, lab, kind, site):
-        self.lab, self.kind = lab, kind
-        self.golden = guest.prepare(lab, kind, site, days())
+    def __init__(self, lab, world, site):
+        self.lab, self.world = lab, world
+        self.golden = guest.prepare(lab, world, site, days())
         self.stages = {}
         self.before = set()
 
     def record(self, ends):
         """All stages of a run that goes well, then these other ends of one."""
-        with self.lab.host(f"record-{self.kind}", self.kind, (self.golden,)) as host:
+        with self.lab.host(f"record-{self.world}", self.world.kind, (self.golden,)) as host:
             host.before_boot = lambda number: self.between(host, number)
             host.boot()
             self.before = {path.name for path in host.path("/etc").iterdir()}
             host.run(f"touch {guest.QUIET}")
-            for name in ("grab-patch", "patch-stage"):
+            for name in ("grab-patch", "patch-stage", *["patch-lock"] * self.world.locks):
                 self.traced(host, name)
             self.begin(host, "patchit-order")
             host.write(guest.PLAN, guest.options())
@@ -68,8 +77,13 @@ class Recorder:
             host.wait_up(3, 90)
             self.finish(host)
         for end in ends:
-            getattr(self, ENDS[end])()
+            getattr(self, {**ENDS, **ENDS_WITH_LOCKS}[end])()
         return self.stages
+
+    def points(self):
+        """Where what was recorded can be cut, of the stages that are this world's to be cut."""
+        return [(name, *where) for name, stage in self.stages.items() if not self.world.locks or name in WITH_LOCKS
+                for where in stage.points]
 
     def begin(self, host, name):
         """Keep the disk as it is now."""
@@ -82,10 +96,11 @@ class Recorder:
 
     def traced(self, host, name):
         """Run a stage under strace."""
+        locks.ready(host)
         self.begin(host, name)
         host.write(guest.PLAN, guest.options())
         done = host.tick(COMMANDS[name])
-        if done.returncode != (name in FAIL):
+        if done.returncode != CODES.get(name, 0):
             raise RuntimeError(f"cannot record {name}: code {done.returncode}: {done.stderr}{done.stdout}{host.trace()[-3000:]}")
         self.end(name, host.trace())
         host.remove(guest.TRACE)
@@ -114,7 +129,7 @@ class Recorder:
 
     def again(self, name):
         """A new host whose disk is as it was when a stage began."""
-        host = self.lab.host(f"again-{self.kind}", self.kind, self.stages[name].layers)
+        host = self.lab.host(f"again-{self.world}", self.world.kind, self.stages[name].layers)
         host.write(guest.QUIET, "")
         return host
 
@@ -162,3 +177,12 @@ class Recorder:
             host.write("/etc/patch/patchflag.pub", OTHER_KEY)
             host.boot()
             self.traced(host, "grab-patch-fails")
+
+    def lock_lost(self):
+        """Somebody takes the lock of a host that is about to go down, which finds that out and takes it again."""
+        with self.again("patchit-order") as host:
+            host.boot()
+            locks.ready(host)
+            locks.take_away(host)
+            self.traced(host, "patchit-lock-lost")
+            self.traced(host, "patch-lock-again")

@@ -12,13 +12,15 @@ from dataclasses import dataclass, field
 TRACED = ("open,openat,openat2,creat,write,writev,pwrite64,pwritev,rename,renameat,renameat2,unlink,unlinkat,link,linkat,"
           "symlink,symlinkat,mkdir,mkdirat,rmdir,mknod,mknodat,fsync,fdatasync,sync,syncfs,truncate,ftruncate,fallocate,chmod,"
           "fchmod,fchmodat,chown,fchown,lchown,fchownat,utimensat,setxattr,lsetxattr,fsetxattr,removexattr,copy_file_range,"
-          "sendfile,flock,kill,tgkill,reboot,mount,umount2,clone,clone3,fork,vfork,execve,wait4,waitid,exit_group")
+          "sendfile,sendto,recvfrom,flock,kill,tgkill,reboot,mount,umount2,clone,clone3,fork,vfork,execve,wait4,waitid,exit_group")
 OPENS = {"open", "openat", "openat2"}
 WRITES = {"write", "writev", "pwrite64", "pwritev", "sendfile", "copy_file_range"}
 ON_FILES = WRITES | {"ftruncate", "fallocate", "fsync", "fdatasync", "syncfs", "fchmod", "fchown", "fsetxattr", "flock"}
 ALWAYS = {"creat", "rename", "renameat", "renameat2", "unlink", "unlinkat", "link", "linkat", "symlink", "symlinkat", "mkdir",
           "mkdirat", "rmdir", "mknod", "mknodat", "sync", "truncate", "chmod", "fchmodat", "chown", "lchown", "fchownat",
           "utimensat", "setxattr", "lsetxattr", "removexattr", "kill", "reboot", "mount", "umount2", "exit_group"}
+# A request is on its way, or its answer is here and nobody knows it yet.
+TALKS = {"sendto", "recvfrom"}
 STARTS = {"clone", "clone3", "fork", "vfork"}
 WAITS = {"wait4", "waitid"}
 WRITER = re.compile(r"O_WRONLY|O_RDWR|O_CREAT|O_TRUNC")
@@ -104,13 +106,19 @@ def mark(calls):
 
 
 def does_change(call):
-    """Whether a call changes what others can see: files, processes, locks. Writing to a terminal, pipe or socket does not."""
+    """Whether a call changes what others can see: files, processes, locks, what a server knows. Writing to a
+    terminal or pipe does not."""
     if call.name in OPENS:
         return bool(WRITER.search(call.text)) and "/dev/" not in call.text.partition(",")[2][:12]
     if call.name in ON_FILES:
         path = call.path
         return path.startswith("/") and not path.startswith(("/memfd:", "/dev/", "/proc/"))
-    return call.name in ALWAYS or call.name in STARTS
+    return call.name in ALWAYS or call.name in STARTS or is_talk(call)
+
+
+def is_talk(call):
+    """Whether a call speaks with a server."""
+    return call.name in TALKS and call.path.startswith("TCP")
 
 
 def points(text):
