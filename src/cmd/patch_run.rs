@@ -145,7 +145,11 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
         return Ok(another_works(&settings, codes));
     };
     if let Some(worker) = worker::left_behind(&scripts::mark(&settings, &paths))? {
-        return Ok(script_works(&worker, codes));
+        if !worker.is_overdue() {
+            return Ok(script_works(&worker, codes));
+        }
+        exit::warn(format_args!("ending process group {}: its driver is gone and its time is over", worker.group()));
+        worker.end(settings.grace);
     }
     let mut work = Work { args, settings: &settings, config: &config, paths: &paths, codes, allowed, _lock: lock };
     work.run()

@@ -34,6 +34,8 @@ pub struct Run {
     pub ordered: Option<Order>,
     /// Why it stopped, if it did.
     pub failed: Option<String>,
+    /// Why this phase stopped the last time, however often it was tried since.
+    pub told: Option<String>,
     /// How it ended, if it did.
     pub ended: Option<String>,
 }
@@ -72,6 +74,7 @@ impl Run {
             asking: None,
             ordered: None,
             failed: None,
+            told: None,
             ended: None,
         };
         run.add(&first);
@@ -89,6 +92,7 @@ impl Run {
         if let Some(phase) = say("phase").and_then(|word| word.parse().ok()) {
             self.failed = None;
             let again = self.begun.take().filter(|begun| begun.phase == phase);
+            self.told = self.told.take().filter(|_| again.is_some());
             let done = again.map(|begun| begun.done).unwrap_or_default();
             self.begun = Some(Begun { phase, at: time, done });
         }
@@ -107,7 +111,10 @@ impl Run {
         if let Some(boot) = say("ordered") {
             self.ordered = (!boot.is_empty()).then_some(Order { boot, at: time });
         }
-        self.failed = say("failed").or(self.failed.take());
+        if let Some(why) = say("failed") {
+            self.told = Some(why.clone());
+            self.failed = Some(why);
+        }
         self.ended = say("ended").or(self.ended.take());
     }
 
@@ -162,6 +169,7 @@ impl Book {
             asking: None,
             ordered: None,
             failed: None,
+            told: None,
             ended: None,
         };
         Ok(Self { journal, run })

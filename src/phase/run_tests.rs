@@ -82,6 +82,16 @@ fn a_failure_is_forgotten_when_the_phase_is_tried_again() {
 }
 
 #[test]
+fn the_same_failure_of_one_phase_is_known_at_the_next_try() {
+    let failed = Draft::default().field("failed", "the service is away");
+    let again = [phase(Phase::LockRelease), failed.clone(), phase(Phase::LockRelease)];
+    let run = Run::parse(&record(&again)).unwrap();
+    assert_eq!((run.failed, run.told.as_deref()), (None, Some("the service is away")));
+    let run = Run::parse(&record(&[phase(Phase::Update), failed, phase(Phase::NeedsReboot)])).unwrap();
+    assert_eq!(run.told, None);
+}
+
+#[test]
 fn the_book_on_disk_tells_what_was_put_into_it() {
     let scratch = tempfile::tempdir().unwrap();
     let state = scratch.path().join("lib/state");

@@ -33,13 +33,13 @@ impl Driver<'_> {
             for grant in self.grants() {
                 exit::out(format_args!("lock {} stays held by {} (grant {})", grant.lock, grant.owner, grant.number));
             }
-        } else if self.settings.lock.is_some() && self.holds() != Holds::Nothing {
+        } else if self.settings.lock.is_some() || self.holds() != Holds::Nothing {
             match self.give_back(Tries::One) {
                 Ok(()) => {}
                 Err(error @ Error::Unreachable { .. }) => {
                     self.write_state(crate::phase::name::Phase::LockRelease)?;
-                    exit::out("the lock is given back at the next start");
-                    return Ok(End::Unreachable(error.to_string()));
+                    exit::out("the lock is given back at the next start that reaches its service");
+                    return Ok(self.unreachable(&error));
                 }
                 Err(error) => return Err(error),
             }

@@ -257,8 +257,15 @@ impl<'a> Driver<'a> {
     pub(super) fn fail(&mut self, phase: Phase, script: Option<&str>, code: i32, why: &str) -> Result<End> {
         let what =
             script.map_or_else(|| format!("phase {phase} failed: {why}"), |path| format!("{path} failed: {why}"));
-        let known = self.book.as_ref().and_then(|book| book.run.failed.clone()).is_some_and(|cause| cause == what);
-        if self.book.is_some() && !known {
+        // A service that is away for hours is one failure, whatever number of starts find it so.
+        let run = self.book.as_ref().map(|book| &book.run);
+        let before = if phase == Phase::LockRelease {
+            run.and_then(|run| run.told.as_ref())
+        } else {
+            run.and_then(|run| run.failed.as_ref())
+        };
+        let known = before.is_some_and(|cause| *cause == what);
+        if run.is_some_and(|run| run.failed.as_ref() != Some(&what)) {
             self.record(&Draft::default().field("failed", &what))?;
         }
         self.voice.decide(Level::Error, &what);

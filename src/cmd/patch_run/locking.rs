@@ -113,7 +113,8 @@ impl Driver<'_> {
     fn standing(&mut self, until: Option<Moment>) -> Result<Standing> {
         let backend = self.backend()?;
         let held = self.grants();
-        if held.is_empty() {
+        let locks = self.locks()?;
+        if locks.iter().any(|lock| !held.iter().any(|grant| grant.lock == *lock)) {
             return Ok(Standing::Lost(String::new()));
         }
         let mut lost = Vec::new();
@@ -174,22 +175,24 @@ impl Driver<'_> {
     }
 
     fn granted(&mut self, held: &[Held]) -> Result<()> {
-        let known = self.grants();
-        for grant in held.iter().filter(|grant| !known.contains(grant)) {
-            self.record(&Draft::note("the lock is held").field("grant", grant.to_string()))?;
+        for (left, grant) in (0..held.len()).rev().zip(held) {
+            // Only when all are recorded it is known what came of the question.
+            let settled = (left == 0).then_some("");
+            let draft = Draft::note("the lock is held").field("grant", grant.to_string());
+            self.record(&draft.maybe("asking", settled))?;
             self.voice.decide(Level::Info, format_args!("lock {} is held (grant {})", grant.lock, grant.number));
         }
-        if held.is_empty() { Ok(()) } else { self.record(&Draft::default().field("asking", "")) }
+        Ok(())
     }
 
-    fn unreachable(&mut self, error: &Error) -> End {
+    pub(super) fn unreachable(&mut self, error: &Error) -> End {
         self.voice.decide(Level::Error, error);
         End::Unreachable(error.to_string())
     }
 
     /// Phase `lock_release`.
     pub(super) fn lock_release(&mut self) -> Result<Turn> {
-        if self.settings.lock.is_none() {
+        if self.settings.lock.is_none() && self.holds() == Holds::Nothing {
             return Ok(Turn::On(Outcome::Yes));
         }
         match self.give_back(Tries::All) {
@@ -219,7 +222,7 @@ impl Driver<'_> {
     /// # Errors
     /// If it cannot be given back now.
     pub fn give_up(&mut self) -> Result<Option<End>> {
-        if self.settings.lock.is_some() {
+        if self.settings.lock.is_some() || self.holds() != Holds::Nothing {
             match self.give_back(Tries::One) {
                 Ok(()) => {}
                 Err(error @ Error::Unreachable { .. }) => return Ok(Some(self.unreachable(&error))),
@@ -234,8 +237,9 @@ impl Driver<'_> {
     pub(super) fn give_back(&mut self, tries: Tries) -> Result<()> {
         let backend = self.backend()?;
         let mut held = self.grants();
-        if held.is_empty() {
-            held = self.unrecorded(backend.as_ref())?;
+        let unsure = self.book.as_ref().is_none_or(|book| book.run.asking.is_some());
+        if held.is_empty() || unsure {
+            held.extend(self.unrecorded(backend.as_ref(), &held)?);
         }
         for grant in &held {
             same_kind(grant, backend.as_ref())?;
@@ -252,10 +256,10 @@ impl Driver<'_> {
 
     /// Grants of ours that no record tells of: a driver was killed between the answer and its record, or another program's run goes on
     /// here.
-    fn unrecorded(&mut self, backend: &dyn Backend) -> Result<Vec<Held>> {
+    fn unrecorded(&mut self, backend: &dyn Backend, known: &[Held]) -> Result<Vec<Held>> {
         let claim = self.claim()?;
         let mut found = Vec::new();
-        for lock in claim.locks.iter() {
+        for lock in claim.locks.iter().filter(|lock| !known.iter().any(|grant| grant.lock == **lock)) {
             if let Some(grant) = backend.held(&claim, lock)? {
                 self.record(&Draft::note("granted, and not recorded then").field("grant", grant.to_string()))?;
                 found.push(grant);
