@@ -52,7 +52,7 @@ fn what_is_held_is_what_was_granted_and_not_given_back() {
     let granted = Draft::default().field("grant", grant).field("asking", "");
     assert_eq!(Run::parse(&record(&[])), None);
     let run = |drafts: &[Draft]| Run::parse(&record(drafts)).unwrap();
-    assert_eq!(run(&[asked.clone()]).holds(), Holds::Perhaps);
+    assert_eq!(run(std::slice::from_ref(&asked)).holds(), Holds::Perhaps);
     assert_eq!(run(&[asked.clone(), granted.clone()]).holds(), Holds::Lock);
     for end in ["released", "lost"] {
         let over = run(&[asked.clone(), granted.clone(), Draft::default().field(end, grant)]);
