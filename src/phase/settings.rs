@@ -157,6 +157,10 @@ pub struct Dirs {
     pub notify: Option<ScriptDir>,
     /// Those that are told of a failure.
     pub on_failure: Option<ScriptDir>,
+    /// Those that run before the scripts of `pre_update` and `post_update`, in place of 1.0's plugins.
+    pub before: Option<ScriptDir>,
+    /// Those that run behind them.
+    pub behind: Option<ScriptDir>,
 }
 
 impl Dirs {
@@ -167,7 +171,8 @@ impl Dirs {
 
     /// All of them; those that belong to no phase have none.
     pub fn all(&self) -> impl Iterator<Item = (Option<Phase>, &ScriptDir)> {
-        let others = self.notify.iter().chain(&self.on_failure).map(|dir| (None, dir));
+        let others =
+            self.notify.iter().chain(&self.on_failure).chain(&self.before).chain(&self.behind).map(|dir| (None, dir));
         self.phases.iter().map(|(phase, dir)| (Some(*phase), dir)).chain(others)
     }
 }

@@ -44,7 +44,14 @@ pub fn show(settings: &Settings, config: &Config, paths: &Paths, clock: Clock, j
     for phase in PHASES.into_iter().filter(|phase| phase.has_scripts()) {
         phases.push(PhasePlan::of(phase.as_str(), &scripts::of_phase(settings, paths, phase)?));
     }
-    for (name, dir) in [("ext_notify", &settings.dirs.notify), ("on_failure", &settings.dirs.on_failure)] {
+    let dirs = &settings.dirs;
+    let others = [
+        ("phase_pre_hook", &dirs.before),
+        ("phase_post_hook", &dirs.behind),
+        ("ext_notify", &dirs.notify),
+        ("on_failure", &dirs.on_failure),
+    ];
+    for (name, dir) in others {
         if let Some(dir) = dir {
             phases.push(PhasePlan::of(name, &scripts::of_dir(paths, dir)?));
         }

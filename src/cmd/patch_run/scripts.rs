@@ -90,12 +90,39 @@ impl<'a> Driver<'a> {
             Ok(listed) => listed,
             Err(error) => return self.fail(phase, None, 1, &error.to_string()).map(Turn::Stop),
         };
+        let (before, behind) = (self.settings.dirs.before.clone(), self.settings.dirs.behind.clone());
+        if let Some(end) = self.around(phase, before.as_ref())? {
+            return Ok(Turn::Stop(end));
+        }
         for entry in &listed.scripts {
             if let Some(end) = self.work_on(phase, entry)? {
                 return Ok(Turn::Stop(end));
             }
         }
-        Ok(Turn::On(Outcome::Yes))
+        Ok(self.around(phase, behind.as_ref())?.map_or(Turn::On(Outcome::Yes), Turn::Stop))
+    }
+
+    /// The programs around the scripts of a phase, each with the phase as its argument. One that fails fails the phase: 1.0 took a
+    /// plugin that broke for one that agreed (W30).
+    fn around(&mut self, phase: Phase, dir: Option<&ScriptDir>) -> Result<Option<End>> {
+        let Some(dir) = dir.filter(|_| matches!(phase, Phase::PreUpdate | Phase::PostUpdate)) else { return Ok(None) };
+        let listed = match of_dir(self.paths, dir) {
+            Ok(listed) => listed,
+            Err(error) => return self.fail(phase, None, 1, &error.to_string()).map(Some),
+        };
+        self.tell_of_skipped(&listed);
+        for entry in &listed.scripts {
+            let path = entry.path.to_string_lossy().into_owned();
+            match self.run_one(entry, &[phase.to_string()])? {
+                Meaning::Passed => {}
+                Meaning::Yes(code) => {
+                    return self.fail(phase, Some(&path), code, &format!("exit code {code}")).map(Some);
+                }
+                Meaning::Failed(code, why) => return self.fail(phase, Some(&path), code, &why).map(Some),
+                Meaning::Stopped(signal) => return Ok(Some(End::Signal(signal))),
+            }
+        }
+        Ok(None)
     }
 
     /// One script that works; the end of the driver unless it succeeded.

@@ -114,6 +114,8 @@ fn dirs(base: PathBuf, named: bool) -> Dirs {
             .collect(),
         notify: Some(dir("ext_notify")),
         on_failure: Some(dir("on_failure")),
+        before: Some(dir("phase_pre_hook")),
+        behind: Some(dir("phase_post_hook")),
         base: Some(ScriptDir { path: base, named }),
     }
 }

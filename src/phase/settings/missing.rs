@@ -37,6 +37,8 @@ pub fn missing_dirs(settings: &Settings, paths: &Paths) -> Missing {
             Place::Missing if dir.named => {
                 found.errors.push(format!("{file}: cannot find directory {path}; make it, empty if it has no scripts"));
             }
+            // 1.0 had no such directories.
+            Place::Missing if [&settings.dirs.before, &settings.dirs.behind].contains(&&Some(dir.clone())) => {}
             Place::Missing if settings.dialect == Dialect::Dotenv => {
                 found.warnings.push(format!("{file}: there is no directory {path}: it counts as without scripts"));
             }

@@ -49,6 +49,8 @@ pub fn read(text: &str, file: &str, local_lock: std::path::PathBuf) -> Result<Se
                 .collect(),
             notify: Some(dir("ext_notify", false)),
             on_failure: Some(dir("on_failure", false)),
+            before: Some(dir("phase_pre_hook", false)),
+            behind: Some(dir("phase_post_hook", false)),
         },
         reboot: run.reboot.map_or_else(|| Reboot::ScriptsOr(shutdown()), Reboot::Command),
         users: run.user_scripts,

@@ -170,7 +170,9 @@ fn is_known(name: &str) -> bool {
 
 fn stranger(name: &str) -> String {
     if name.starts_with("plugin_") {
-        return format!("{name}: Python plugins are not loaded; what they do is done by scripts, see patch-hooks(5)");
+        return format!(
+            "{name}: Python plugins are not loaded; what their phase hooks did is done by programs in phase_pre_hook.d and phase_post_hook.d, see patch-hooks(5)"
+        );
     }
     let known: Vec<&str> = KEYS.into_iter().chain([USERS]).collect();
     let hint = values::nearest(name, &known).map(|near| format!("; did you mean {near}?")).unwrap_or_default();
