@@ -217,6 +217,11 @@ impl Paths {
         self.at("/run/patch/grants")
     }
 
+    /// The member of etcd that answered last.
+    pub fn etcd_member(&self) -> PathBuf {
+        self.at("/run/patch/etcd")
+    }
+
     /// Held while a command runs under a lock, a file for each lock.
     pub fn holds(&self) -> PathBuf {
         self.at("/run/patch/hold")

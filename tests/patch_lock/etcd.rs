@@ -1,5 +1,7 @@
 //! Backend `etcd`, against members that say what etcd's JSON gateway says: which of them is asked, and what is made of refusals.
 
+use std::time::{Duration, Instant};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -84,6 +86,37 @@ fn each_member_is_asked_and_a_lost_quorum_is_69() {
     let (host, _servers) = meet(vec![vec![say(503, NO_LEADER)], vec![Step::Drop], vec![say(504, "{}")]], "");
     assert_eq!(host.run(&["acquire"]).code, 69);
     assert_eq!(host.grants(), "asking etcd web\n");
+}
+
+/// A member that is cut off costs the time of an exchange: once, and not again with each call.
+#[test]
+fn the_member_that_answered_last_is_asked_first_the_next_time() {
+    let late = Step::Hang(Duration::from_secs(4));
+    let (host, servers) = meet(vec![vec![late, seen(&[])], vec![seen(&[]), seen(&[]), Step::Drop]], "");
+    let asked = || [servers[0].asked().len(), servers[1].asked().len()];
+    let began = Instant::now();
+    assert_eq!(host.run(&["show", "web"]).out, "lock web is free\n");
+    assert!(began.elapsed() >= Duration::from_secs(2), "it was asked in vain");
+    assert_eq!(host.read("run/patch/etcd"), format!("{}\n", servers[1].url()));
+    assert_eq!(host.run(&["show", "web"]).code, 0);
+    assert_eq!(asked(), [1, 2], "the first is left alone");
+    assert_eq!(host.run(&["show", "web"]).code, 0, "now the second fails, and the first is asked again");
+    assert_eq!(host.read("run/patch/etcd"), format!("{}\n", servers[0].url()));
+}
+
+#[test]
+fn a_planted_memory_of_members_changes_nothing_but_their_order() {
+    let (other, theirs) = meet(vec![vec![]], "");
+    for text in ["nonsense".to_string(), "x".repeat(1 << 20), format!("{}\n", theirs[0].url()), String::new()] {
+        let (host, servers) = meet(vec![vec![seen(&[]), seen(&[])], vec![]], "");
+        host.write("run/patch/etcd", &text);
+        assert_eq!(host.run(&["show", "web"]).code, 0);
+        std::fs::remove_file(host.path("run/patch/etcd")).unwrap();
+        std::os::unix::fs::symlink(other.path("etc/machine-id"), host.path("run/patch/etcd")).unwrap();
+        assert_eq!(host.run(&["show", "web"]).code, 0);
+        assert_eq!(servers[0].asked().len(), 2);
+    }
+    assert_eq!(theirs[0].asked().len(), 0);
 }
 
 /// W1: clones "already hold" the lock.

@@ -12,6 +12,7 @@
 //! for three renewals by their own clock. A release wakes the next one by a watch.
 
 mod gateway;
+mod hint;
 mod queue;
 
 use std::sync::Mutex;

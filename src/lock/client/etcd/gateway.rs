@@ -13,6 +13,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use ureq::http::Method;
 
+use super::hint;
 use crate::config::locking::{Secret, Web};
 use crate::error::{Error, Result};
 use crate::lock::client::Kind;
@@ -29,6 +30,7 @@ pub struct Gateway {
     members: Vec<Http>,
     /// Which one answered last.
     good: AtomicUsize,
+    paths: Paths,
     user: Option<(String, Hidden)>,
     token: Mutex<Option<String>>,
 }
@@ -107,8 +109,9 @@ pub struct Outcome {
 impl Gateway {
     pub fn new(web: &Web, paths: &Paths, timeout: Duration) -> Result<Self> {
         let members: Result<_> = web.urls.iter().map(|url| Http::new(web, url, Kind::Etcd, paths, timeout)).collect();
+        let good = AtomicUsize::new(hint::read(paths, web.urls.iter().map(AsRef::as_ref)));
         let user = web.secret.as_ref().map(|known| password(known, paths)).transpose()?;
-        Ok(Self { members: members?, good: AtomicUsize::new(0), user, token: Mutex::default() })
+        Ok(Self { members: members?, good, paths: paths.clone(), user, token: Mutex::default() })
     }
 
     /// What a cluster of this version does not say.
@@ -170,7 +173,9 @@ impl Gateway {
         for index in (0..self.members.len()).map(|step| (first + step) % self.members.len()) {
             match self.ask_one(&self.members[index], path, body) {
                 Ok(answer) => {
-                    self.good.store(index, Ordering::Relaxed);
+                    if self.good.swap(index, Ordering::Relaxed) != index {
+                        hint::write(&self.paths, self.members[index].base());
+                    }
                     return Ok(answer);
                 }
                 Err(error @ Error::Unreachable { .. }) => last = error,
