@@ -10,6 +10,7 @@ pub mod clock;
 pub mod dir;
 pub mod glob;
 pub mod group;
+pub mod helper;
 pub mod links;
 pub mod lockfile;
 pub mod network_fs;

@@ -15,7 +15,7 @@ use clap::{Parser, Subcommand};
 use crate::config::{self, values};
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
-use crate::lock::client::{Claim, claim};
+use crate::lock::client::{self, Claim, claim};
 use crate::lock::name::{LockName, LockSet, Note, Owner};
 use crate::paths::Paths;
 
@@ -193,6 +193,9 @@ struct Force {
 /// Entry point of `patch-lock`.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = client::errand() {
+        return code;
+    }
     if is_idle_tick() {
         return ExitCode::SUCCESS;
     }

@@ -22,6 +22,7 @@ use clap::Parser;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
+use crate::lock::client;
 use crate::lock::name::Note;
 use crate::paths::Paths;
 use crate::phase::date::Dates;
@@ -95,6 +96,9 @@ struct Args {
 /// Entry point of `patch-run`, under whichever name it is called.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = client::errand() {
+        return code;
+    }
     exit::main("patch-run", |args: &Args| {
         let called = CalledAs::of(&std::env::args_os().next().unwrap_or_default());
         let codes = match called {

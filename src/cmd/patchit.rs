@@ -18,6 +18,7 @@ use crate::flag::journal;
 use crate::flag::order::Order;
 use crate::flag::state::State;
 use crate::flag::table::{self, Seen, Step};
+use crate::lock::client;
 use crate::paths::{self, Paths};
 use crate::sys::clock::Moment;
 
@@ -71,6 +72,9 @@ enum Where {
 /// Entry point of `patchit`.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(code) = client::errand() {
+        return code;
+    }
     if chain::called_as(&[&[], &["--finish"], &["--finish", "--wait"]]) && is_idle(&Paths::system()) {
         return ExitCode::SUCCESS;
     }

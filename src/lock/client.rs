@@ -31,6 +31,7 @@ use crate::config::locking::Service;
 use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::sys::clock::{Clock, Moment};
+pub use dir::errand;
 pub use held::{Held, Kind};
 
 /// The configured lock service. Nothing is asked yet; what the configuration names (secrets, certificates) is read.

@@ -8,10 +8,15 @@ from tests.lockd_clients.stage import equal
 
 from . import kills
 from .dir_stage import SCOPE, SECTION
+from .hanging import OPERATIONS
 from .host import expect, expect_within
 
 # One exchange may take 2 s here.
 ONE_EXCHANGE = 6
+# What a tool has beyond its deadline to end.
+TIMEOUT, GRACE = 2, 1
+# As a script has one that holds a lock of its own.
+WITH_A_DESCRIPTOR = ("sh", "-c", 'exec 9</etc/passwd && exec "$@"', "sh")
 QUESTIONS = (["acquire", "web"], ["show", "web"], ["why", "web"], ["list"], ["release", "web"])
 
 
@@ -64,52 +69,81 @@ def ten_commands_run_one_after_the_other(stage):
 
 
 def a_call_is_killed_at_each_of_its_system_calls(stage):
-    """Half a file is no lock, a draft is none, and what was granted is found again."""
-    a, b = stage.hosts
+    """Half a file is no lock, a draft is none, and what was granted is found again: whether the tool is hit or its child."""
     for verb in ("acquire", "release"):
-        start = a.start_acquire if verb == "acquire" else a.start_release
-        path = stage.folder / f"strace-{verb}"
+        kill_at_each(stage, verb)
+
+
+def a_child_is_killed_at_each_of_its_system_calls(stage):
+    """The tool lives, and says 69."""
+    for verb in ("acquire", "release"):
+        kill_at_each(stage, verb, stage.place(stage.hosts[0]))
+
+
+def kill_at_each(stage, verb, place=None):
+    """All places, or those in a directory."""
+    a = stage.hosts[0]
+    start = a.start_acquire if verb == "acquire" else a.start_release
+    path = stage.folder / f"strace-{verb}"
+    if verb == "release":
+        a.acquire("web")
+    expect(start("web", around=kills.recorder(path, place)).end(), 0, verb)
+    a.release("web")
+    points = kills.points(path, stage.sample, stage.seed)
+    equal(bool(points), True, "places to be killed at")
+    for name, number in points:
         if verb == "release":
             a.acquire("web")
-        expect(start("web", around=kills.recorder(path)).end(), 0, verb)
-        a.release("web")
-        for name, number in kills.points(path, stage.sample, stage.seed):
-            where = f"{verb} before {name} {number}"
-            if verb == "release":
-                a.acquire("web")
-            said = start("web", around=kills.killer(path, name, number)).end()
-            if said.code == 0 and not kills.was_killed(path):
-                a.release("web")
-                continue
-            stage.kills += 1
-            locks = [name for name in stage.names() if not name.startswith(".")]
-            equal([row["lock"] for row in b.ask("list")], [name.removesuffix(".lock") for name in locks], f"{where}: the list")
-            if locks:
-                held = b.holder("web")
-                equal(held[0], a.name, f"{where}: the holder")
-                equal(b.acquire("web", code=75).code, 75, f"{where}: the other host")
-                equal(a.acquire("web").number, held[1], f"{where}: the number that it is told when it asks again")
-            else:
-                b.acquire("web")
-                equal(a.acquire("web", code=75).code, 75, f"{where}: the host that was killed")
-                b.release("web")
+        said = start("web", around=kills.killer(path, name, number, place)).end()
+        if said.code == 0 and not kills.was_killed(path):
             a.release("web")
-            equal(a.holder("web"), None, f"{where}: the holder afterwards")
-            equal(a.memory(), "", f"{where}: what the host remembers")
+            continue
+        stage.kills += 1
+        where = f"{verb} before {name} {number}"
+        if place:
+            equal(said.code, 69, f"{where}: {said}")
+        check_what_is_left(stage, where)
+
+
+def check_what_is_left(stage, where):
+    """Both hosts agree on who holds it, whoever asks again is told, and nothing of it stays."""
+    a, b = stage.hosts
+    locks = [name for name in stage.names() if not name.startswith(".")]
+    equal([row["lock"] for row in b.ask("list")], [name.removesuffix(".lock") for name in locks], f"{where}: the list")
+    if locks:
+        held = b.holder("web")
+        equal(held[0], a.name, f"{where}: the holder")
+        equal(b.acquire("web", code=75).code, 75, f"{where}: the other host")
+        equal(a.acquire("web").number, held[1], f"{where}: the number that it is told when it asks again")
+    else:
+        b.acquire("web")
+        equal(a.acquire("web", code=75).code, 75, f"{where}: the host that was killed")
+        b.release("web")
+    a.release("web")
+    equal(a.holder("web"), None, f"{where}: the holder afterwards")
+    equal(a.memory(), "", f"{where}: what the host remembers")
+    a.acquire("web")
+    equal(stage.names(), ["web.lock"], f"{where}: what lies there when it has the lock again")
+    a.release("web")
 
 
 def leftovers_are_no_locks(stage):
     """What a kill leaves behind: drafts, and what was moved aside; of a file that is no lock it is said which."""
     a, b = stage.hosts
     a.acquire("web")
-    (stage.shared / "web.lock").rename(stage.shared / f".released-{a.id}-1-99")
-    (stage.shared / f".draft-{a.id}-2-99").write_text('{"lock":"web"')
+    (stage.shared / "web.lock").rename(stage.shared / f".released-{a.id}-1-99-7")
+    (stage.shared / f".draft-{a.id}-2-99-7").write_text('{"lock":"web"')
+    left = stage.names()
     equal(b.ask("list"), [], "the list")
     equal(b.holder("web"), None, "the holder")
     b.acquire("web")
+    equal(stage.names(), [*left, "web.lock"], "what another host left stays")
     equal("not this host's any more" in a.release("web").err, True, "the release of what was taken away")
     equal(a.holder("web"), (b.name, 1), "the holder afterwards")
     b.release("web")
+    a.acquire("web")
+    equal(stage.names(), ["web.lock"], "what a host left itself is gone when it has the lock again")
+    a.release("web")
     (stage.shared / "web.lock").write_text('{"lock":"web"')
     for host in stage.hosts:
         said = host.run("acquire", "web")
@@ -129,6 +163,36 @@ def a_directory_that_does_not_answer_is_69_in_time(stage):
     equal(b.holder("web")[0], a.name, "the holder afterwards")
     a.release("web")
     equal(a.holder("web"), None, "the holder at the end")
+
+
+def a_server_that_goes_while_a_file_is_written_is_69_in_time(stage):
+    """The child that writes is not even ended by SIGKILL; the tool ends, and a later one finds what is there."""
+    a, b = stage.hosts
+    for operation in OPERATIONS:
+        with stage.hanging(a, operation):
+            said = expect_within(a.start_acquire("web").end(), TIMEOUT + GRACE, operation)
+            equal((said.code, f"did not answer in {TIMEOUT} s" in said.err), (69, True), f"{operation}: {said}")
+    b.acquire("web")
+    equal(a.acquire("web", code=75).code, 75, "the host that asked in vain")
+    b.release("web")
+    a.acquire("web")
+    a.release("web")
+    equal((a.memory(), stage.names()), ("", []), "what is left")
+
+
+def who_waits_leaves_one_child_behind_and_no_more(stage):
+    """While that hangs the others ask nothing, and it keeps nothing open for anybody; when the server is back, the lock is taken."""
+    a, _ = stage.hosts
+    with stage.hanging(a, "write"):
+        call = a.start_acquire("web", "--wait=50s", around=WITH_A_DESCRIPTOR)
+        wait_for(lambda: "asking" in a.memory(), 10, "it to ask")
+        time.sleep(TIMEOUT + 4)
+        children = stage.children(call)
+        equal((call.runs, len(children)), (True, 1), "it waits, and the children that it left behind")
+        strange = [name for name in children[0] if not name.startswith(("socket:", "/dev/null", str(stage.place(a))))]
+        equal((strange, len(children[0])), ([], 5), f"what the child has open: {children[0]}")
+    equal(expect(call.end(), 0, "who waited").out.count("is held"), 1, "what it says")
+    a.release("web")
 
 
 def a_full_disk_grants_nothing_and_frees_all_the_same(stage):
@@ -197,8 +261,11 @@ CASES = (
     of_ten_that_ask_at_once_one_host_holds_it,
     ten_commands_run_one_after_the_other,
     a_call_is_killed_at_each_of_its_system_calls,
+    a_child_is_killed_at_each_of_its_system_calls,
     leftovers_are_no_locks,
     a_directory_that_does_not_answer_is_69_in_time,
+    a_server_that_goes_while_a_file_is_written_is_69_in_time,
+    who_waits_leaves_one_child_behind_and_no_more,
     a_full_disk_grants_nothing_and_frees_all_the_same,
     a_directory_that_is_read_only_is_69,
     a_directory_that_is_not_mounted_gives_nothing,

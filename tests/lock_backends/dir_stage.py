@@ -1,6 +1,7 @@
 """What the cases of a shared directory share: two hosts that see the same directory."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,8 @@ from .host import Host
 PLACE = "srv/locks"
 SECTION = f"backend = dir\ndir = /{PLACE}\nbackoff_base = 1s\nbackoff_max = 1s\ntimeout = 2s\n"
 SCOPE = "scope = this-host\n"
+# By this argument a tool tells its child that it is one.
+CHILD = b"--work-in-lock-directory"
 
 
 class DirStage:
@@ -69,9 +72,9 @@ class DirStage:
             yield self.lab.path(self.place(first))
 
     @contextlib.contextmanager
-    def hanging(self, host):
-        """Whoever touches the directory on this host waits."""
-        program = self.lab.enter(sys.executable, Path(__file__).with_name("hanging.py"), self.place(host))
+    def hanging(self, host, *operation):
+        """Whoever touches the directory on this host waits; with an operation, whoever comes to that, and no signal ends it."""
+        program = self.lab.enter(sys.executable, Path(__file__).with_name("hanging.py"), self.place(host), *operation)
         with subprocess.Popen(program, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
             try:
                 if process.stdout.readline() != "ready\n":
@@ -80,6 +83,13 @@ class DirStage:
             finally:
                 power.kill_inside(process)
                 self.lab.run("umount", "--lazy", self.place(host))
+
+    @staticmethod
+    def children(call):
+        """The children of a call that work in the directory: of each the names of what it has open."""
+        below = [Path(f"/proc/{pid}") for pid in power.descendants(call.process.pid)]
+        found = [path for path in below if CHILD in (path / "cmdline").read_bytes()]
+        return [sorted(os.readlink(number) for number in (path / "fd").iterdir()) for path in found]
 
     def names(self):
         """What lies in the shared directory."""

@@ -10,14 +10,15 @@ TRACED = f"{trace.TRACED},{','.join(sorted(TALKS))}"
 QUIET = trace.STARTS | trace.WAITS | {"execve", "flock", "kill", "exit_group"}
 
 
-def recorder(path):
-    """What is put around a call to record it."""
-    return ["strace", "-f", "-y", "-qq", "-o", path, "-e", f"trace={TRACED}"]
+def recorder(path, place=None):
+    """What is put around a call to record it: all of it, or what it does in one directory."""
+    return ["strace", "-f", "-y", "-qq", "-o", path, "-e", f"trace={TRACED}", *(["-P", place] if place else [])]
 
 
-def killer(path, name, number):
-    """What is put around a call to kill it before its Nth call of this name; the first thread that comes to its Nth is hit."""
-    return [*recorder(path), "-e", f"inject={name}:signal=KILL:when={number}"]
+def killer(path, name, number, place=None):
+    """What is put around a call to kill it before its Nth call of this name; the first process or thread that comes to its Nth is
+    hit."""
+    return [*recorder(path, place), "-e", f"inject={name}:signal=KILL:when={number}"]
 
 
 def points(path, sample, seed):

@@ -1,5 +1,7 @@
 //! By hand, with the backend `dir`.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -134,6 +136,38 @@ fn what_is_wrong_is_2_with_the_way_out_and_nothing_changes() {
     assert!(said.code == 2 || said.code == 1, "W1: {said:?}");
     assert!(said.err.contains("localhost"), "W1: {said:?}");
     assert_eq!(host.grants(), "");
+}
+
+/// The argument by which the tool makes itself its own child is nobody else's way to anything.
+#[test]
+fn the_child_that_works_in_the_directory_answers_its_parent_alone() {
+    let host = host();
+    let argument = "--work-in-lock-directory";
+    let start = |args: &[&str], words: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_patch-lock"));
+        let pipe = || Stdio::piped();
+        let mut child = command.args(args).stdin(pipe()).stdout(pipe()).stderr(pipe()).spawn().unwrap();
+        // It may have ended by then.
+        let _ = child.stdin.take().unwrap().write_all(words.as_bytes());
+        Said::from(child.wait_with_output().unwrap())
+    };
+    let dir = host.path("srv/locks").display().to_string();
+    let errand = |asker: u32| {
+        format!("{{\"asker\":{asker},\"dir\":\"{dir}\",\"shown\":\"/srv/locks\",\"is_shared\":false}}\n\"list\"\n")
+    };
+    assert_eq!(start(&[argument], &errand(std::process::id())).out, "{\"Ok\":null}\n{\"Ok\":[]}\n");
+    for words in [errand(1), errand(0), "{}\n".into(), "\n".into(), String::new(), "x".repeat(1 << 20)] {
+        let said = start(&[argument], &words);
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{said:?}");
+        assert!(said.err.contains("is for the child"), "{said:?}");
+    }
+    for args in [&[argument, "x"][..], &["show", argument], &["--root", "/tmp", argument]] {
+        let said = start(args, &errand(std::process::id()));
+        assert_eq!((said.code, said.out.as_str()), (2, ""), "{args:?}: {said:?}");
+    }
+    for args in [&["--help"][..], &["acquire", "--help"]] {
+        assert!(!start(args, "").out.contains("lock-directory"));
+    }
 }
 
 #[test]

@@ -30,7 +30,9 @@ impl Site {
 
     fn with(&self, scope: Scope) -> Directory {
         let clock = Clock::Fixed(clock::parse("2026-11-21T02:00:07Z").unwrap());
-        Directory::new(&self.paths, Path::new("/srv/locks"), scope, Duration::from_secs(10), clock)
+        let dir = Directory::new(&self.paths, Path::new("/srv/locks"), scope, Duration::from_secs(10), clock);
+        // The program that runs is this test: what the child would do is done here.
+        Directory { send: |place, _| Ok(Box::new(place.clone().open()?)), ..dir }
     }
 }
 
@@ -91,11 +93,11 @@ fn what_is_exchanged_between_two_looks_is_put_back() {
     let site = site();
     let dir = site.backend('a');
     granted(dir.acquire(&claim("web01", 'a'), Duration::ZERO).unwrap());
-    let open = dir.place.clone().open().unwrap();
-    let Found::Somebody(ours) = open.look(&web()).unwrap() else { panic!() };
+    let mut open = dir.place.clone().open().unwrap();
+    let ours = open.look("web.lock").unwrap().unwrap();
     std::fs::remove_file(site.paths.at("/srv/locks/web.lock")).unwrap();
     granted(dir.acquire(&claim("web02", 'b'), Duration::ZERO).unwrap());
-    assert_eq!(open.end(&ours, "web.lock").unwrap(), Released::Absent);
+    assert!(!open.end("web.lock", &ours).unwrap());
     assert_eq!(dir.look(&web()).unwrap().holders[0].owner, "web02");
     assert_eq!(open.dir.names().unwrap(), ["web.lock"], "nothing is left aside");
 }
@@ -140,16 +142,51 @@ fn a_directory_that_is_not_there_is_a_service_that_cannot_be_reached() {
 }
 
 #[test]
-fn what_does_not_answer_is_given_up() {
+fn what_killed_calls_of_this_host_have_left_goes_and_another_hosts_stays() {
+    use leftovers::{Part, Process, name};
     let site = site();
-    let mut dir = site.backend('a');
-    dir.timeout = Duration::from_millis(50);
-    let began = std::time::Instant::now();
-    let slow = dir.within(|_| {
-        std::thread::sleep(Duration::from_secs(5));
-        Ok(())
-    });
-    assert!(matches!(slow, Err(Error::Unreachable { .. })) && began.elapsed().as_secs() < 3);
+    let dir = site.backend('a');
+    let held = granted(dir.acquire(&claim("web01", 'a'), Duration::ZERO).unwrap());
+    let put = |name: &str, text: &str| std::fs::write(site.paths.at("/srv/locks").join(name), text).unwrap();
+    let text = std::fs::read_to_string(site.paths.at("/srv/locks/web.lock")).unwrap();
+    dir.release(&held).unwrap();
+    let me = i32::try_from(std::process::id()).unwrap();
+    let start = crate::sys::proc_stat::of(me).unwrap().start;
+    let (living, dead) = (Process { pid: me, start }, Process { pid: me, start: start + 1 });
+    let mut stays = vec![
+        name(Part::Draft, &id('a'), 8, living),
+        name(Part::Draft, &id('b'), 8, dead),
+        name(Part::Released, &id('b'), held.number.0, dead),
+        // What was moved aside is not this grant.
+        name(Part::Released, &id('a'), held.number.0 + 1, dead),
+        ".nfs000042".to_string(),
+    ];
+    let goes = [name(Part::Draft, &id('a'), 8, dead), name(Part::Released, &id('a'), held.number.0, dead)];
+    for file in stays.iter().chain(&goes) {
+        put(file, &text);
+    }
+    dir.look(&web()).unwrap();
+    granted(dir.acquire(&claim("web01", 'a'), Duration::ZERO).unwrap());
+    stays.push("web.lock".into());
+    stays.sort();
+    assert_eq!(dir.place.clone().open().unwrap().dir.names().unwrap(), stays);
+}
+
+#[test]
+fn what_a_child_says_of_a_fault_is_what_its_parent_says() {
+    use errand::Fault;
+    let place = site().backend('a').place;
+    let travelled = |error: Error| {
+        let line = serde_json::to_string(&Fault::from(error)).unwrap();
+        serde_json::from_str::<Fault>(&line).unwrap().error(&place)
+    };
+    for error in [Error::Usage("wrong".into()), Error::refused("/x", "a link"), place.unreachable("it is gone")] {
+        let (words, code) = (error.to_string(), crate::exit::Exit::from(&error));
+        let error = travelled(error);
+        assert_eq!((error.to_string(), crate::exit::Exit::from(&error)), (words, code));
+    }
+    let words = travelled(Error::io("write", "/srv/locks/web.lock")(nix::Error::ENOSPC)).to_string();
+    assert!(words.starts_with("cannot reach lock directory /srv/locks: No space left"), "{words}");
 }
 
 #[test]
