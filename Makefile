@@ -12,6 +12,7 @@ BUILT := $(CARGO_TARGET_DIR)/$(STATIC)/$(PROFILE)
 DESTDIR ?=
 sbindir ?= /usr/sbin
 mandir ?= /usr/share/man
+docdir ?= /usr/share/doc/patchflag
 unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
@@ -42,7 +43,7 @@ tools:
 ground: tools
 	@tests/ground.sh
 
-SCRIPTS = $(shell git grep -lE '^\#!/bin/(ba)?sh' -- . | sort)
+SCRIPTS = $(shell git grep -lE '^\#!/bin/(ba)?sh' -- . ':!doc' | sort)
 lint: tools
 	cargo fmt --all --check
 	cargo clippy --locked --all-targets --features server -- -D warnings
@@ -81,6 +82,7 @@ tree: tools
 hosts: tools
 	python3 -m tests.hosts.selftest
 	python3 -m tests.rc_boot
+	python3 -m tests.rc_run
 
 chain: tree
 	python3 -m tests.chain
@@ -146,18 +148,25 @@ dist: tools
 	rm -rf target/dist/root
 	cd target/dist && sha256sum patchflag-$(VERSION).tar.zst | tee SHA256SUMS
 
+EXAMPLES = $(shell cd pkg && find examples -type f | sort)
 install: build
 	install -d $(DESTDIR)$(sbindir) $(DESTDIR)$(mandir)/man5 $(DESTDIR)$(mandir)/man8 $(DESTDIR)$(unitdir) \
 	  $(DESTDIR)/etc/init.d $(DESTDIR)/etc/cron.d $(DESTDIR)/etc/patch/confirm.d $(DESTDIR)/etc/patch/on_failure.d $(DESTDIR)/etc/patch/overdue.d
 	install -m 0755 $(addprefix $(BUILT)/,$(TOOLS_BIN)) $(DESTDIR)$(sbindir)
-	install -m 0755 rc/sysv/patchit rc/sysv/patch-lockd $(DESTDIR)/etc/init.d
-	install -m 0644 $(wildcard rc/systemd/*.service) $(DESTDIR)$(unitdir)
+	for name in dlm_engine_updater foreman_dlm_updater; do ln -sf patch-run $(DESTDIR)$(sbindir)/$$name; done
+	install -m 0755 $(wildcard rc/sysv/*) $(DESTDIR)/etc/init.d
+	install -m 0644 $(wildcard rc/systemd/*.service rc/systemd/*.timer) $(DESTDIR)$(unitdir)
 	install -d $(DESTDIR)$(unitdir)/system-update.target.wants
 	ln -sf ../patchit-offline.service $(DESTDIR)$(unitdir)/system-update.target.wants/patchit-offline.service
 	install -m 0644 $(wildcard doc/*.5) $(DESTDIR)$(mandir)/man5
 	install -m 0644 $(wildcard doc/*.8) $(DESTDIR)$(mandir)/man8
 	test -z "$(wildcard doc/*.7)" || { install -d $(DESTDIR)$(mandir)/man7; install -m 0644 $(wildcard doc/*.7) $(DESTDIR)$(mandir)/man7; }
-	test -e $(DESTDIR)/etc/cron.d/patchflag || install -m 0644 cron/patchflag $(DESTDIR)/etc/cron.d/patchflag
+	install -d $(DESTDIR)$(docdir)
+	install -m 0644 $(wildcard doc/*.md) $(DESTDIR)$(docdir)
+	for name in $(EXAMPLES); do mode=0644; [ ! -x pkg/$$name ] || mode=0755; \
+	  install -D -m $$mode pkg/$$name $(DESTDIR)$(docdir)/$$name || exit; done
+	for name in $(notdir $(wildcard cron/*)); do \
+	  test -e $(DESTDIR)/etc/cron.d/$$name || install -m 0644 cron/$$name $(DESTDIR)/etc/cron.d/$$name; done
 	test -e $(DESTDIR)/etc/patch/config.ini || install -m 0644 pkg/config.ini $(DESTDIR)/etc/patch/config.ini
 
 clean:
