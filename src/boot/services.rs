@@ -6,6 +6,9 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
+/// Our own come and go as they have work, and tell of their failures themselves.
+const OURS: [&str; 3] = ["patchit.service", "patch-run.service", "patch-run-boot.service"];
+
 /// The services of a host at one moment.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Services {
@@ -68,7 +71,7 @@ pub fn of_systemd(units: &str, files: &str) -> Services {
         let (Some(unit), _, Some(active), Some(sub)) = (words.next(), words.next(), words.next(), words.next()) else {
             continue;
         };
-        if !is_word(unit) {
+        if !is_word(unit) || OURS.contains(&unit) {
             continue;
         }
         if active == "failed" {
@@ -138,6 +141,14 @@ mod tests {
                      data.mount loaded failed failed /data\n\n";
         let files = "cron.service enabled enabled\nonce.service enabled enabled\ngetty@.service enabled enabled\nweb.service enabled\n";
         assert_eq!(of_systemd(units, files).to_string(), "!data.mount !web.service cron.service getty@tty1.service");
+    }
+
+    #[test]
+    fn our_own_units_prove_nothing() {
+        let units = "patch-run-boot.service loaded active running Ours\npatch-run.service loaded failed failed Ours\n\
+                     patch-lockd.service loaded active running A service like any other\n";
+        let files = "patch-run-boot.service enabled enabled\npatch-lockd.service enabled enabled\n";
+        assert_eq!(of_systemd(units, files).to_string(), "patch-lockd.service");
     }
 
     proptest! {
