@@ -5,6 +5,8 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on has failed, and says why
 
+#[path = "patchit/driver.rs"]
+mod driver;
 #[path = "patchit/lock.rs"]
 mod lock;
 #[path = "patchit/root.rs"]

@@ -144,6 +144,10 @@ fn next_steps(run: &Run, letter: Letter) -> Vec<String> {
                 "patch-lock show {lock} says whether this host holds it, and patch-lock release {lock} gives it back"
             )
         }));
+        if !run.lent.is_empty() {
+            steps.push("patch-run --status, for it holds the lock, so that no other host follows".into());
+            steps.push("when this host is as it should be: patch-run --abandon --reason TEXT".into());
+        }
     }
     steps
 }

@@ -2,6 +2,9 @@
 //!
 //! A grant is the run's when its journal says so. Between the service's answer and the record a tool may be killed; so the intent is
 //! in the journal first, and what it names is asked for again here. Nothing is released that neither says.
+//!
+//! A driver that calls `patchit --no-reboot` holds the lock over the reboot and gives it back itself. Its grants count in such a
+//! call, as long as it is at work in the phase that changes the host; the journal says that they are lent.
 
 use std::time::{Duration, Instant};
 
@@ -10,13 +13,19 @@ use chrono::TimeDelta;
 use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::exit;
+use crate::flag::done::{Done, Reboot};
+use crate::flag::journal;
 use crate::flag::record::Draft;
 use crate::flag::run::Run;
 use crate::lock::client::held::Asked;
 use crate::lock::client::remembered::Remembered;
 use crate::lock::client::{self, Backend, Claim, Held, Released, claim};
 use crate::lock::name::{LockName, LockSet, quoted};
+use crate::paths::{self, Paths};
+use crate::phase;
+use crate::phase::name::Phase;
 use crate::sys::clock::stamp;
+use crate::sys::dir::Dir;
 use crate::sys::lockfile::{self, Lock};
 
 use super::walk::{Site, Walk};
@@ -26,17 +35,66 @@ const REBOOTS: TimeDelta = TimeDelta::minutes(30);
 /// How long a `patch-lock` that nobody wants any more has to end; it waits for the host lock itself, which is held here.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// The locks of the configuration that the run does not hold.
-pub fn lacking<'a>(config: &'a Config, run: &Run) -> Vec<&'a LockName> {
+/// The locks of the configuration that are not among these grants.
+fn lacking<'a>(config: &'a Config, held: &[Held]) -> Vec<&'a LockName> {
     let Some(lock) = &config.lock else { return Vec::new() };
-    let held: Vec<Held> = grants(run);
     let names = lock.names.iter().flat_map(LockSet::iter);
     names.filter(|name| !held.iter().any(|held| held.kind == lock.kind() && held.lock == **name)).collect()
 }
 
-/// Whether every lock of the configuration is held, as far as the journal knows.
-pub fn is_held(config: &Config, run: Option<&Run>) -> bool {
-    run.is_some_and(|run| lacking(config, run).is_empty())
+/// What a run may count on: its own grants, and in a call of the driver's those that it lends.
+///
+/// # Errors
+/// If it cannot be found out what the driver does.
+pub fn held(site: &Site, run: &Run, caller: Reboot) -> Result<Vec<Held>> {
+    let mut held = grants(run);
+    if caller == Reboot::Driver && !lacking(site.config, &held).is_empty() {
+        held.extend(lent(site)?);
+    }
+    Ok(held)
+}
+
+/// Whether every lock of the configuration is among these grants.
+pub fn suffices(config: &Config, held: &[Held]) -> bool {
+    lacking(config, held).is_empty()
+}
+
+/// The grants of a driver that is at work now, and changes the host.
+fn lent(site: &Site) -> Result<Vec<Held>> {
+    if !lockfile::is_held(&site.paths.run_lock())? {
+        return Ok(Vec::new());
+    }
+    let driver = driver(site.paths, site.config)?;
+    let driver = driver.filter(|driver| driver.begun.as_ref().is_some_and(|begun| begun.phase == Phase::Update));
+    Ok(driver.map(|driver| parse(&driver.grants)).unwrap_or_default())
+}
+
+/// The run of the driver by section `[run]` that is not over.
+fn driver(paths: &Paths, config: &Config) -> Result<Option<phase::run::Run>> {
+    Ok(phase::run::read(&paths.at(&config.run.state))?.filter(|driver| driver.ended.is_none()))
+}
+
+/// What the driver of this host holds, at work or not. It is nobody else's to give back.
+///
+/// # Errors
+/// If its record cannot be read or trusted.
+pub fn of_driver(paths: &Paths, config: &Config) -> Result<Vec<Held>> {
+    Ok(driver(paths, config)?.map(|driver| parse(&driver.grants)).unwrap_or_default())
+}
+
+/// What the patch run of this host holds, the run that is to be confirmed among them; it is nobody else's to give back.
+///
+/// # Errors
+/// If its journal or `patchdone` cannot be read or trusted.
+pub fn of_chain(paths: &Paths) -> Result<Vec<Held>> {
+    let etc = match Dir::open(&paths.etc()) {
+        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let run = journal::run(&etc, paths::LOG)?;
+    let done = Done::read(&etc)?;
+    let texts = run.into_iter().flat_map(|run| run.grants).chain(done.into_iter().flat_map(|done| done.grants));
+    Ok(parse(&texts.collect::<Vec<_>>()))
 }
 
 /// The service and the locks of the configuration, for people.
@@ -50,26 +108,36 @@ pub fn described(config: &Config) -> String {
 }
 
 /// What a run waits for that lacks its lock, as a noun.
-pub fn waits_for(config: &Config, run: &Run) -> Option<String> {
-    let names: Vec<&str> = lacking(config, run).into_iter().map(LockName::as_str).collect();
+pub fn waits_for(config: &Config, held: &[Held]) -> Option<String> {
+    let names: Vec<&str> = lacking(config, held).into_iter().map(LockName::as_str).collect();
     (!names.is_empty()).then(|| format!("lock {}: patch-lock acquire -p", names.join(", ")))
 }
 
 /// The grants that the run holds. A line that is none is somebody's scribble.
 pub fn grants(run: &Run) -> Vec<Held> {
-    run.grants.iter().filter_map(|text| text.parse().ok()).collect()
+    parse(&run.grants)
 }
 
-/// Asks the service, just before the host goes down, whether the run's grants still stand, and tells it until when the host will be
+fn parse(grants: &[String]) -> Vec<Held> {
+    grants.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// Asks the service, just before the host goes down, whether the grants that the run counts on still stand, and tells it until when the host will be
 /// down. One that does not is recorded as lost: the run waits for its lock again.
 ///
 /// # Errors
 /// [`Error::Unreachable`]: then it is not known, and nothing is begun. [`Error::Busy`] if one is lost.
-pub fn stands(walk: &mut Walk, run: &Run) -> Result<()> {
+pub fn stands(walk: &mut Walk, run: &Run, held: &[Held]) -> Result<()> {
     let site = walk.site;
-    let held = grants(run);
     if held.is_empty() {
         return Ok(());
+    }
+    let own = grants(run);
+    for grant in held.iter().filter(|grant| !own.contains(grant)) {
+        let text = grant.to_string();
+        if !run.lent.contains(&text) {
+            walk.record(&Draft::note("the driver that called us holds the lock").field("lent", text))?;
+        }
     }
     let backend = service(site)?;
     let patchit = &site.config.patchit;
@@ -109,8 +177,11 @@ pub fn give_back(walk: &mut Walk, run: &Run) -> Result<()> {
     if !unsure.is_empty() {
         let _nobody_asks = end_the_asking(walk.site, backend.as_ref(), run)?;
         let by_hand = Remembered::read(walk.site.paths)?;
-        // Not every service knows what for a lock was taken: what this host's people have taken since is theirs.
-        for lock in unsure.iter().filter(|lock| by_hand.find(backend.kind(), lock).is_none()) {
+        let driver = of_driver(walk.site.paths, walk.site.config)?;
+        let is_driver_s = |lock: &LockName| driver.iter().any(|held| held.kind == backend.kind() && held.lock == *lock);
+        // Not every service knows what for a lock was taken: what this host's people or its driver have taken since is theirs.
+        let ours = |lock: &&LockName| by_hand.find(backend.kind(), lock).is_none() && !is_driver_s(lock);
+        for lock in unsure.iter().filter(ours) {
             let claim = claim(walk.site, run, lock.clone().into())?;
             if let Some(grant) = backend.held(&claim, lock)? {
                 walk.record(&Draft::note("granted, and not recorded then").field("grant", grant.to_string()))?;

@@ -102,6 +102,9 @@ struct Status {
     /// What the run holds: kind, lock, number, owner.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     grants: Vec<String>,
+    /// What patch-run holds, under which the run was installed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lent: Vec<String>,
 }
 
 impl Status {
@@ -113,7 +116,7 @@ impl Status {
                 due::order_fits(run, &order).map_err(Error::Usage)?;
                 let local = DateTime::<Local>::from(now).time();
                 let what = due::waits_for(&config.patchit, run, &order, now, local);
-                what.or_else(|| locking::waits_for(config, run)).or_else(|| Some("patchit".into()))
+                what.or_else(|| locking::waits_for(config, &locking::grants(run))).or_else(|| Some("patchit".into()))
             }
             (Some(run), true) if run.unreachable > 0 => run
                 .fact("unreachable")
@@ -137,6 +140,7 @@ impl Status {
             left_at_work,
             lock: locking::described(config),
             grants: run.map(|run| run.grants.clone()).unwrap_or_default(),
+            lent: run.map(|run| run.lent.clone()).unwrap_or_default(),
         })
     }
 
@@ -146,7 +150,10 @@ impl Status {
         for grant in &self.grants {
             exit::out(format_args!("holds {grant}"));
         }
-        if self.grants.is_empty() {
+        for grant in &self.lent {
+            exit::out(format_args!("installed under {grant}, which patch-run holds"));
+        }
+        if self.grants.is_empty() && self.lent.is_empty() {
             exit::out(format_args!("lock: {}", self.lock));
         }
         if self.maintenance_boot_ordered {

@@ -188,16 +188,15 @@ fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
             Plan::NotHere(_) => return Ok((last, Later::Maybe)),
             Plan::Nothing(_) => break,
         };
-        let who = if args.no_reboot { Reboot::Driver } else { Reboot::Ours };
         let maintenance = scene.level == Level::Maintenance;
-        let mut walk = Walk::new(site, scene).rebooted_by(who);
+        let mut walk = Walk::new(site, scene).rebooted_by(caller(args));
         if begin {
             walk.begin()?;
         }
         if let Some(cause) = because {
             walk.because(cause);
         }
-        if leaves && let Some(exit) = without_lock(site, &mut walk)? {
+        if leaves && let Some(exit) = without_lock(args, site, &mut walk)? {
             return Ok((exit, Later::Nothing));
         }
         let exit = walk.take_all(steps)?;
@@ -213,38 +212,47 @@ fn work(args: &Args, site: &Site) -> Result<(Exit, Later)> {
 }
 
 /// Asks once more for the lock of the run that is about to begin; what the tool says if it does not stand, or nobody knows.
-fn without_lock(site: &Site, walk: &mut Walk) -> Result<Option<Exit>> {
+fn without_lock(args: &Args, site: &Site, walk: &mut Walk) -> Result<Option<Exit>> {
     let Some(run) = walk.run()? else { return Ok(None) };
-    match locking::stands(walk, &run) {
+    let held = locking::held(site, &run, caller(args))?;
+    if let Some(what) = locking::waits_for(site.config, &held) {
+        return Err(Error::Busy(format!("the run waits for {what}")));
+    }
+    match locking::stands(walk, &run, &held) {
         Ok(()) => Ok(None),
         Err(Error::Unreachable { service, reason }) => chain::unreachable(site, walk, service, reason).map(Some),
         Err(error) => Err(error),
     }
 }
 
-/// Decides. Everything that is asked of the disk was asked by the scene.
+/// Who has called, and who reboots therefore.
+fn caller(args: &Args) -> Reboot {
+    if args.no_reboot { Reboot::Driver } else { Reboot::Ours }
+}
+
+/// Decides. Everything that is asked of the disk was asked by the scene, but what a driver lends.
 fn plan(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
-    let seen = seen(site, scene);
+    let seen = seen(args, site, scene)?;
     match &scene.level {
         Level::Maintenance => match &scene.trigger {
             Trigger::Foreign(what) => Ok(Plan::Nothing(format!("this is another updater's boot: {what}"))),
-            Trigger::Up | Trigger::Down => Ok(at_maintenance(site, scene)),
+            Trigger::Up | Trigger::Down => Ok(at_maintenance(site, scene, seen)),
         },
         Level::Other(level) if seen.trigger && !seen.flag => Ok(Plan::failure(vec![Step::Undo], level)),
         Level::Other(level) => {
             Ok(Plan::NotHere(format!("this is neither the normal level nor an ordered boot: {level}")))
         }
-        Level::Normal(_) => at_normal(args, site, scene),
+        Level::Normal(_) => at_normal(args, site, scene, seen),
     }
 }
 
 /// What the table decides on.
-fn seen(site: &Site, scene: &Scene) -> Seen {
-    scene.seen(locking::is_held(site.config, scene.run.as_ref()))
+fn seen(args: &Args, site: &Site, scene: &Scene) -> Result<Seen> {
+    let Some(run) = &scene.run else { return Ok(scene.seen(false)) };
+    Ok(scene.seen(locking::suffices(site.config, &locking::held(site, run, caller(args))?)))
 }
 
-fn at_maintenance(site: &Site, scene: &Scene) -> Plan {
-    let seen = seen(site, scene);
+fn at_maintenance(site: &Site, scene: &Scene, seen: Seen) -> Plan {
     if let (Some(State::Ordered), true, Some(run)) = (seen.log, seen.flag, &scene.run) {
         let order = Order::read(&scene.etc).map(Option::unwrap_or_default).map_err(|error| error.to_string());
         if let Err(why) = order.and_then(|order| due::order_stands(run, &order, &scene.boot, site.clock.now())) {
@@ -254,8 +262,8 @@ fn at_maintenance(site: &Site, scene: &Scene) -> Plan {
     Plan::steps(table::steps_boot(seen).unwrap_or_default())
 }
 
-fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
-    let (seen, now) = (seen(site, scene), site.clock.now());
+fn at_normal(args: &Args, site: &Site, scene: &Scene, seen: Seen) -> Result<Plan> {
+    let now = site.clock.now();
     if let Some(steps) = table::steps_finish(seen) {
         let because = due::cause(seen.log, seen.flag).map(str::to_string);
         let again = steps == [Step::Confirm] && !args.finish && scene.awaits_our_reboot();
@@ -280,9 +288,9 @@ fn at_normal(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
     if args.finish {
         return Ok(Plan::Nothing("nothing to finish".into()));
     }
-    match waits_for(site, scene, &order, now) {
+    match waits_for(args, site, scene, &order, now)? {
         Some(what) => Ok(Plan::Nothing(format!("the run waits for {what}"))),
-        None => begin(args, site, scene),
+        None => begin(args, site, scene, seen),
     }
 }
 
@@ -301,24 +309,25 @@ fn expired(seen: Seen) -> Plan {
 }
 
 /// Why the staged run is not begun now, if it is not.
-fn waits_for(site: &Site, scene: &Scene, order: &Order, now: Moment) -> Option<String> {
-    let Some(run) = scene.run.as_ref() else { return Some("grab-patch".into()) };
+fn waits_for(args: &Args, site: &Site, scene: &Scene, order: &Order, now: Moment) -> Result<Option<String>> {
+    let Some(run) = scene.run.as_ref() else { return Ok(Some("grab-patch".into())) };
     let local = DateTime::<Local>::from(now).time();
-    due::waits_for(&site.config.patchit, run, order, now, local).or_else(|| locking::waits_for(site.config, run))
+    let held = locking::held(site, run, caller(args))?;
+    let what = due::waits_for(&site.config.patchit, run, order, now, local);
+    Ok(what.or_else(|| locking::waits_for(site.config, &held)))
 }
 
 /// What was staged the evening before may be gone by now: that is found out before the boot, not in it.
-fn begin(args: &Args, site: &Site, scene: &Scene) -> Result<Plan> {
+fn begin(args: &Args, site: &Site, scene: &Scene, seen: Seen) -> Result<Plan> {
     match scene.run.as_ref().map(|run| installing::check(site, run)) {
         // Who asks and may not look is told that, and not what would follow from it.
         Some(Err(error)) if error.is_denied() => Err(error),
         Some(Err(error)) => Ok(Plan::failure(table::steps_fail(), error.to_string())),
-        _ => Ok(Plan::Begin(begin_steps(args, site, scene))),
+        _ => Ok(Plan::Begin(begin_steps(args, site, seen))),
     }
 }
 
-fn begin_steps(args: &Args, site: &Site, scene: &Scene) -> Vec<Step> {
-    let seen = seen(site, scene);
+fn begin_steps(args: &Args, site: &Site, seen: Seen) -> Vec<Step> {
     let live = args.install.is_some() || site.config.patchit.install == Install::Live;
     let steps = if live { table::steps_live(seen) } else { table::steps_order(seen) };
     steps.unwrap_or_default()
@@ -333,8 +342,10 @@ fn explain(args: &Args, site: &Site) -> Result<Exit> {
             Vec::new()
         }
         Plan::Begin(steps) => {
-            if let Some(run) = scene.run.as_ref().filter(|run| !run.grants.is_empty()) {
-                exit::out(format_args!("would ask whether the lock stands: {}", run.grants.join("; ")));
+            let held = scene.run.as_ref().map(|run| locking::held(site, run, caller(args))).transpose()?;
+            let held: Vec<String> = held.unwrap_or_default().iter().map(ToString::to_string).collect();
+            if !held.is_empty() {
+                exit::out(format_args!("would ask whether the lock stands: {}", held.join("; ")));
             }
             steps
         }

@@ -29,6 +29,8 @@ pub struct Run {
     pub stages: BTreeSet<String>,
     /// The grants that the run holds, as `grant=` spelt them: those that no `released=` and no `lost=` took back.
     pub grants: Vec<String>,
+    /// The grants of the driver that called `patchit`, under which the run was installed: they are the driver's to give back.
+    pub lent: Vec<String>,
     /// How many times in a row a service could not be reached.
     pub unreachable: u32,
     strange: Option<String>,
@@ -51,6 +53,7 @@ impl Run {
             verdict_at: None,
             stages: BTreeSet::new(),
             grants: Vec::new(),
+            lent: Vec::new(),
             unreachable: 0,
             strange: None,
             facts: BTreeMap::new(),
@@ -102,6 +105,10 @@ impl Run {
     fn add_grant(&mut self, record: &Record) {
         let gone = ["released", "lost"].map(|key| record.grant(key));
         self.grants.retain(|grant| !gone.contains(&Some(grant)));
+        self.lent.retain(|grant| !gone.contains(&Some(grant)));
+        if let Some(grant) = record.grant("lent").filter(|grant| !self.lent.iter().any(|known| known == grant)) {
+            self.lent.push(grant.to_string());
+        }
         if let Some(grant) = record.grant("grant").filter(|grant| !self.grants.iter().any(|known| known == grant)) {
             self.grants.push(grant.to_string());
         }
@@ -235,6 +242,15 @@ mod tests {
         assert_eq!(grants(&[one("grant", web), one("grant", db), one("released", web)]), [db]);
         assert_eq!(grants(&[one("grant", web), one("lost", web)]), [""; 0]);
         assert_eq!(grants(&[one("grant", web), one("released", "lockd web 6 web01")]), [web]);
+    }
+
+    #[test]
+    fn a_lent_grant_is_none_of_the_run_s_own_and_can_be_lost() {
+        let one = |key: &str| Draft::default().field(key, "lockd web 7 web01");
+        let read = |drafts: &[Draft]| Run::read(&journal(drafts)).unwrap();
+        let run = read(&[one("lent"), one("lent")]);
+        assert_eq!((run.grants.len(), run.lent), (0, vec!["lockd web 7 web01".to_string()]));
+        assert!(read(&[one("lent"), one("lost")]).lent.is_empty());
     }
 
     #[test]

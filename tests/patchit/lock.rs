@@ -10,10 +10,10 @@ use crate::root::{Boot, Root};
 
 const LOCK: &str =
     "[lock]\nbackend = dir\ndir = /srv/locks\nscope = this-host\nowner = web01.example.org\nnames = web\n";
-const NIGHT: &str = "2026-11-21T02:00:00Z";
+pub const NIGHT: &str = "2026-11-21T02:00:00Z";
 
 /// Armed, staged, and configured to take lock `web`.
-fn staged() -> Root {
+pub fn staged() -> Root {
     let root = Root::staged("", "");
     fs::create_dir_all(root.0.path().join("srv/locks")).unwrap();
     root.write("etc/machine-id", "0123456789abcdef0123456789abcdef\n");
@@ -27,7 +27,7 @@ fn command(root: &Root, args: &[&str]) -> Command {
     command
 }
 
-fn patch_lock(root: &Root, args: &[&str]) -> Output {
+pub fn patch_lock(root: &Root, args: &[&str]) -> Output {
     command(root, args).output().unwrap()
 }
 
@@ -39,7 +39,7 @@ fn take(root: &Root) {
 }
 
 /// Who holds lock `web`, as the service says.
-fn holder(root: &Root) -> Option<String> {
+pub fn holder(root: &Root) -> Option<String> {
     let done = patch_lock(root, &["show", "--json", "web"]);
     assert!(done.status.success(), "{done:?}");
     let shown: serde_json::Value = serde_json::from_slice(&done.stdout).unwrap();

@@ -67,8 +67,13 @@ pub fn take(service: &Service, claim: &Claim, wait: Wait) -> Result<Outcome> {
 pub fn release(place: &Place, args: &Release) -> Result<Exit> {
     let service = Service::open(place)?;
     let locks = service.names(&args.names)?;
-    let of_run = service.held_by_run()?;
+    let (of_run, of_driver) = (service.held_by_run()?, service.held_by_driver()?);
     for lock in locks.iter() {
+        if site::find(&of_driver, service.kind(), lock).is_some() {
+            let words =
+                "patch-run holds it and gives it back at its end; see patch-run --status, and patch-run --abandon";
+            return Err(Error::refused(format!("to release lock {lock}"), words));
+        }
         if site::find(&of_run, service.kind(), lock).is_some() {
             let words = "the patch run of this host holds it and gives it back when it is confirmed; see patch-status";
             return Err(Error::refused(format!("to release lock {lock}"), words));

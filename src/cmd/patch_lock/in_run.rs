@@ -150,8 +150,15 @@ fn is_open(config: &Config, clock: Clock) -> bool {
     config.patchit.window.is_none_or(|window| window.contains(local))
 }
 
-/// What a person has taken on this host is not given to a run, which would release it at its end.
+/// What a person or the driver has taken on this host is not given to a run, which would release it at its end.
 fn not_by_hand(service: &Service, locks: &LockSet) -> Result<()> {
+    let driver = service.held_by_driver()?;
+    if let Some(held) = locks.iter().find_map(|lock| site::find(&driver, service.kind(), lock)) {
+        return Err(Error::Busy(format!(
+            "lock {} is held by patch-run on this host; see patch-run --status",
+            held.lock
+        )));
+    }
     let remembered = Remembered::read(&service.paths)?;
     match locks.iter().find_map(|lock| remembered.find(service.kind(), lock)) {
         None => Ok(()),

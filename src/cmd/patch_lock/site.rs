@@ -2,15 +2,13 @@
 
 use std::sync::Arc;
 
+use crate::cmd::locking;
 use crate::cmd::place::Place;
 use crate::config::{self, Config};
 use crate::error::{Error, Result};
-use crate::flag::done::Done;
-use crate::flag::journal;
 use crate::lock::client::{self, Backend, Claim, Held, Kind, claim};
 use crate::lock::name::{LockName, LockSet, Note};
-use crate::paths::{self, Paths};
-use crate::sys::dir::Dir;
+use crate::paths::Paths;
 
 /// The lock service of this host.
 pub struct Service {
@@ -53,16 +51,14 @@ impl Service {
         claim::of_this_host(&self.config, &self.paths, locks, reason)
     }
 
-    /// What the patch run of this host holds, the run that is to be confirmed among them; it is not for hands to give back.
+    /// What the patch run of this host or its driver holds; it is not for hands to give back.
     pub fn held_by_run(&self) -> Result<Vec<Held>> {
-        let etc = match Dir::open(&self.paths.etc()) {
-            Err(error) if error.is_missing() => return Ok(Vec::new()),
-            other => other?,
-        };
-        let run = journal::run(&etc, paths::LOG)?;
-        let done = Done::read(&etc)?;
-        let texts = run.into_iter().flat_map(|run| run.grants).chain(done.into_iter().flat_map(|done| done.grants));
-        Ok(texts.filter_map(|text| text.parse().ok()).collect())
+        Ok([locking::of_chain(&self.paths)?, self.held_by_driver()?].concat())
+    }
+
+    /// What patch-run holds.
+    pub fn held_by_driver(&self) -> Result<Vec<Held>> {
+        locking::of_driver(&self.paths, &self.config)
     }
 }
 
