@@ -21,6 +21,7 @@ use crate::sys::clock::Clock;
 use crate::sys::stop::Stop;
 
 use super::end::End;
+use super::locking::Tries;
 use super::voice::Voice;
 
 /// An ordered reboot that has not come after this time will not come any more.
@@ -42,6 +43,8 @@ pub struct Driver<'a> {
     pub(super) state: Option<Phase>,
     /// Whether this process has made sure that the lock is held.
     pub(super) sure: Sure,
+    /// How often this process asks a service that cannot be reached, before the host is changed.
+    pub(super) patience: Tries,
 }
 
 /// Whether the service has told this process that the lock is ours.
@@ -150,6 +153,7 @@ impl<'a> Driver<'a> {
             book: Book::resume(&paths.at(&settings.state))?,
             state: None,
             sure: Sure::NotYet,
+            patience: Tries::One,
         })
     }
 
@@ -161,6 +165,10 @@ impl<'a> Driver<'a> {
         let scene = Scene::look(self.settings, self.paths)?;
         let seen = scene.seen(self.settings, &self.boot, self.clock)?;
         self.state = seen.state;
+        if starter == Starter::Boot {
+            // The network may not be up yet, and the next tick may be far away.
+            self.patience = Tries::All;
+        }
         Ok(table::start(seen, starter))
     }
 

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use chrono::TimeDelta;
 
 use crate::cmd::asking::{self, Asking, Outcome as Asked};
+use crate::cmd::locking;
 use crate::error::{Error, Result};
 use crate::flag::record::Draft;
 use crate::hook::words;
 use crate::lock::client::held::Asked as Intent;
 use crate::lock::client::pause::Pauses;
-use crate::lock::client::{self, Backend, Claim, Held, Released, claim};
+use crate::lock::client::remembered::Remembered;
+use crate::lock::client::{self, Backend, Claim, Held, Kind, Released, claim};
 use crate::lock::name::LockSet;
 use crate::phase::name::Phase;
 use crate::phase::settings::{Level, Unreleased, Wait};
@@ -56,12 +58,15 @@ impl Driver<'_> {
         if self.sure == Sure::Yes || self.settings.lock.is_none() {
             return Ok(None);
         }
-        match self.standing(None)? {
+        match self.standing_in_time()? {
             Standing::Held => {
                 self.sure = Sure::Yes;
                 Ok(None)
             }
-            Standing::Unknown(error) => Ok(Some(self.unreachable(&error))),
+            Standing::Unknown(error) => Ok(Some(match self.stop.raised() {
+                Some(signal) => End::Signal(signal),
+                None => self.unreachable(&error),
+            })),
             Standing::Lost(locks) => {
                 if !locks.is_empty() {
                     self.voice.decide(
@@ -109,6 +114,27 @@ impl Driver<'_> {
         }
     }
 
+    /// Asks as often as this process has patience for a service that cannot be reached, with the pauses of a release.
+    fn standing_in_time(&mut self) -> Result<Standing> {
+        let mut pauses = Pauses::new(self.settings.release.backoff);
+        for _ in 1..self.attempts(self.patience) {
+            match self.standing(None)? {
+                Standing::Unknown(error) => {
+                    self.voice.say(Level::Warning, &error);
+                    if self.stop.sleep(pauses.next(random::part())).is_some() {
+                        return Ok(Standing::Unknown(error));
+                    }
+                }
+                known => return Ok(known),
+            }
+        }
+        self.standing(None)
+    }
+
+    fn attempts(&self, tries: Tries) -> u32 {
+        if tries == Tries::All { self.settings.release.attempts } else { 1 }
+    }
+
     /// Asks of every grant whether it stands; one that does not is recorded as lost.
     fn standing(&mut self, until: Option<Moment>) -> Result<Standing> {
         let backend = self.backend()?;
@@ -137,6 +163,10 @@ impl Driver<'_> {
     fn acquire(&mut self, phase: Phase) -> Result<Option<End>> {
         let (backend, claim) = (self.backend()?, self.claim()?);
         let Some(lock) = &self.settings.lock else { return Ok(None) };
+        if let Some(why) = self.taken_beside_us(backend.kind(), &claim.locks)? {
+            self.voice.decide(Level::Warning, &why);
+            return Ok(Some(End::NotYet(why)));
+        }
         let intent = Intent { kind: backend.kind(), locks: claim.locks.clone() }.to_string();
         self.record(&Draft::note("asking for the lock").field("asking", &intent))?;
         self.voice.say(Level::Info, format_args!("asking for lock {}", self.settings.lock_name));
@@ -172,6 +202,21 @@ impl Driver<'_> {
             // No, and for ever: a wrong secret, a lock that may not be taken, an owner that is another host.
             Err(error) => self.fail(phase, None, 1, &error.to_string()).map(Some),
         }
+    }
+
+    /// Who else has taken one of these locks on this host. A service grants a host again what it holds, and this run would give it
+    /// back at its end.
+    fn taken_beside_us(&self, kind: Kind, locks: &LockSet) -> Result<Option<String>> {
+        let by_hand = Remembered::read(self.paths)?;
+        if let Some(held) = locks.iter().find_map(|lock| by_hand.find(kind, lock)) {
+            let lock = &held.lock;
+            return Ok(Some(format!(
+                "lock {lock} is held by hand on this host; patch-lock release {lock} gives it back"
+            )));
+        }
+        let of_chain = locking::of_chain(self.paths)?;
+        let held = of_chain.iter().find(|held| held.kind == kind && locks.iter().any(|lock| held.lock == *lock));
+        Ok(held.map(|held| format!("lock {} is held by the patch run of this host; see patch-status", held.lock)))
     }
 
     fn granted(&mut self, held: &[Held]) -> Result<()> {
@@ -223,7 +268,7 @@ impl Driver<'_> {
     /// If it cannot be given back now.
     pub fn give_up(&mut self) -> Result<Option<End>> {
         if self.settings.lock.is_some() || self.holds() != Holds::Nothing {
-            match self.give_back(Tries::One) {
+            match self.give_back(self.patience) {
                 Ok(()) => {}
                 Err(error @ Error::Unreachable { .. }) => return Ok(Some(self.unreachable(&error))),
                 Err(error) => return Err(error),
@@ -260,6 +305,10 @@ impl Driver<'_> {
         let claim = self.claim()?;
         let mut found = Vec::new();
         for lock in claim.locks.iter().filter(|lock| !known.iter().any(|grant| grant.lock == **lock)) {
+            // Not every service knows what for a lock was taken: what others on this host have taken is theirs.
+            if self.taken_beside_us(backend.kind(), &lock.clone().into())?.is_some() {
+                continue;
+            }
             if let Some(grant) = backend.held(&claim, lock)? {
                 self.record(&Draft::note("granted, and not recorded then").field("grant", grant.to_string()))?;
                 found.push(grant);
@@ -269,7 +318,7 @@ impl Driver<'_> {
     }
 
     fn release(&mut self, backend: &dyn Backend, grant: &Held, tries: Tries) -> Result<Released> {
-        let attempts = if tries == Tries::All { self.settings.release.attempts } else { 1 };
+        let attempts = self.attempts(tries);
         let mut pauses = Pauses::new(self.settings.release.backoff);
         for _ in 1..attempts {
             match backend.release(grant) {
