@@ -2,7 +2,7 @@
 
 import sys
 
-from . import calledoff, hatch, live, locks, orders, quiet, stages, status, whole  # noqa: F401  (each registers its cases)
+from . import calledoff, driver, hatch, live, locks, orders, quiet, stages, status, whole  # noqa: F401  (each registers its cases)
 from . import rig, runner
 
 if __name__ == "__main__":
