@@ -276,3 +276,25 @@ def an_installation_that_fails_under_the_driver_keeps_its_lock(rig):
         check("patch-run --abandon" in said, f"the mail says how: {said}")
         rig.tick("patch-run", "--abandon", "--reason", "mended")
         equal((history(rig), stands(rig)), (["granted", "released"], []), "the lock in the end")
+
+
+@case()
+def an_installation_that_the_power_cuts_under_the_driver_keeps_its_lock(rig):
+    """Found at boot, by whichever tool comes first: interrupted, mailed once, not begun again; the driver stays in update."""
+    with served(rig):
+        chain_under_driver(rig)
+        rig.arm()
+        rig.host.write(GATE, "")
+        boots = len(rig.host.boots)
+        rig.spawn("patch-run")
+        rig.host.wait_for(lambda: rig.host.exists(REACHED), 20, "the installer")
+        rig.host.power_cut()
+        rig.host.remove(GATE)
+        rig.host.start()
+        rig.back(boots + 1)
+        rig.host.wait_for(lambda: json.loads(rig.tick("patch-run", "--status", "--json"))["failed"], 20, "the driver's word")
+        equal((rig.host.read("/var/lib/patch/run/state"), stands(rig)), ("update\n", [OWNER]), "state and holders")
+        equal((len(rig.installs()), len(rig.mails()), len(rig.host.boots)), (1, 1, boots + 1), "installations, mails, boots")
+        check("INTERRUPTED" in rig.subjects()[0], f"mails {rig.subjects()}")
+        rig.tick("patch-run", "--abandon", "--reason", "mended")
+        equal((history(rig), stands(rig)), (["granted", "released"], []), "the lock in the end")
