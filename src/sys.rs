@@ -14,6 +14,7 @@ pub mod helper;
 pub mod links;
 pub mod lockfile;
 pub mod network_fs;
+pub mod offspring;
 pub mod proc_stat;
 pub mod process;
 pub mod random;

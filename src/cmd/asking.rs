@@ -7,7 +7,6 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use crate::config;
@@ -15,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::lock::client::pause::Pauses;
 use crate::lock::client::{Again, Answer, Backend, Claim, Held};
-use crate::sys::random;
+use crate::sys::{random, stop};
 
 /// The longest time that one request is kept open: shorter than what proxies allow.
 const ROUND: Duration = Duration::from_secs(55);
@@ -34,6 +33,17 @@ pub enum Wait {
     Forever,
     /// No longer than this.
     For(Duration),
+}
+
+impl Wait {
+    /// What is left of it when some of it was waited elsewhere.
+    #[must_use]
+    pub fn after(self, waited: Duration) -> Self {
+        match self {
+            Self::For(time) => Self::For(time.saturating_sub(waited)),
+            other => other,
+        }
+    }
 }
 
 /// The exit code of a program that a signal ended, as shells have it.
@@ -69,11 +79,10 @@ pub struct Ear<T> {
 }
 
 impl<T: Send + 'static> Ear<T> {
-    /// Begins to listen for TERM, INT and HUP, which end nothing by themselves from here on.
+    /// Begins to listen for TERM, INT and HUP, which end nothing by themselves from here on. What was ignored before stays ignored.
     pub fn open() -> Result<Self> {
         let (tell, hear) = mpsc::channel();
-        let mut signals =
-            Signals::new([SIGTERM, SIGINT, SIGHUP]).map_err(|why| Error::failed("listen for", "signals", why))?;
+        let mut signals = Signals::new(stop::deadly()).map_err(|why| Error::failed("listen for", "signals", why))?;
         let bell = tell.clone();
         start("signals", move || {
             for signal in signals.forever() {
@@ -96,7 +105,12 @@ impl<T: Send + 'static> Ear<T> {
         self.hear.recv().map_err(|why| Error::failed("listen for", "signals", why))
     }
 
-    /// Sleeps; a signal that comes ends it.
+    /// The next thing that is heard in this time.
+    pub fn next_within(&self, time: Duration) -> Option<Heard<T>> {
+        self.hear.recv_timeout(time).ok()
+    }
+
+    /// Sleeps; a signal that comes, or has come and was not heard yet, ends it.
     pub fn sleep(&self, time: Duration) -> Option<i32> {
         match self.hear.recv_timeout(time) {
             Ok(Heard::Signal(signal)) => Some(signal),

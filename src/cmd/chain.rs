@@ -105,7 +105,12 @@ pub fn tell_once_a_day(site: &Site, error: &Error) {
     if matches!(error, Error::Unreachable { .. } | Error::Busy(_)) {
         return;
     }
-    let report = Report { cause: Some(error.to_string()), ..Report::new(Kind::Configuration, &site.host_name()) };
+    tell_cause_once_a_day(site, &error.to_string());
+}
+
+/// The same for what waits for a person.
+pub fn tell_cause_once_a_day(site: &Site, cause: &str) {
+    let report = Report { cause: Some(cause.into()), ..Report::new(Kind::Configuration, &site.host_name()) };
     if let Err(why) = letters::spool(site, &report) {
         exit::warn(why);
     }

@@ -1,6 +1,8 @@
 //! `patch-lock(8)`: takes, shows, explains and frees the distributed lock.
 
+mod alone;
 mod by_hand;
+mod command;
 mod hold;
 mod in_run;
 mod showing;

@@ -3,10 +3,16 @@
 /// What of it is of interest here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
+    /// Its number.
+    pub id: i32,
     /// The process has ended and waits for its parent to ask.
     pub zombie: bool,
+    /// Who is told of its end: who started it, or whom it was left to.
+    pub parent: i32,
     /// Its process group.
     pub group: i32,
+    /// Its session, which a daemon has left.
+    pub session: i32,
     /// When it was started, in ticks since the machine's boot. With its number, that is which process it is.
     pub start: u64,
 }
@@ -14,10 +20,18 @@ pub struct Stat {
 /// Reads a line of it; `None` if it is no such line. The second field is the program's name in brackets, and may itself hold
 /// brackets and blanks.
 pub fn parse(line: &str) -> Option<Stat> {
-    let (_, after) = line.rsplit_once(')')?;
+    let (before, after) = line.rsplit_once(')')?;
     let fields: Vec<&str> = after.split_whitespace().collect();
-    let field = |number: usize| fields.get(number - 3);
-    Some(Stat { zombie: field(3)? == &"Z", group: field(5)?.parse().ok()?, start: field(22)?.parse().ok()? })
+    let field = |number: usize| fields.get(number - 3).copied();
+    let number = |at: usize| field(at)?.parse().ok();
+    Some(Stat {
+        id: before.split(' ').next()?.parse().ok()?,
+        zombie: field(3)? == "Z",
+        parent: number(4)?,
+        group: number(5)?,
+        session: number(6)?,
+        start: field(22)?.parse().ok()?,
+    })
 }
 
 /// The process of this number, if there is one.
@@ -37,8 +51,9 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_in_it_does_not_shift_the_fields() {
-        let line = format!("7 (a) R 1 (b) Z 1 42 {}4711 1 2 3\n", "0 ".repeat(16));
-        assert_eq!(parse(&line), Some(Stat { zombie: true, group: 42, start: 4711 }));
+        let line = format!("7 (a) R 1 (b) Z 1 42 40 {}4711 1 2 3\n", "0 ".repeat(15));
+        let expected = Stat { id: 7, zombie: true, parent: 1, group: 42, session: 40, start: 4711 };
+        assert_eq!(parse(&line), Some(expected));
         assert_eq!(parse("1 (init) S 0"), None);
         assert_eq!(parse(""), None);
     }

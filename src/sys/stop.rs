@@ -12,6 +12,20 @@ use signal_hook::low_level::pipe;
 
 use crate::error::{Error, Result};
 
+/// The signals that end a tool: TERM, INT and HUP, but none that whoever started us had ignored, as nohup(1) does, and shells do with
+/// INT for what they start behind their back. It was not meant for us then.
+pub fn deadly() -> Vec<i32> {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = ignored(&status);
+    [SIGTERM, SIGINT, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
+}
+
+/// The mask of `SigIgn` in `/proc/PID/status`, proc(5).
+fn ignored(status: &str) -> u64 {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or_default()
+}
+
 /// Once raised, it stays raised.
 #[derive(Debug)]
 pub struct Stop {
@@ -33,13 +47,13 @@ impl Stop {
         Ok(Self { hear, tell, signal: Arc::default() })
     }
 
-    /// One that TERM, INT and HUP raise, which end nothing by themselves from here on.
+    /// One that TERM, INT and HUP raise, which end nothing by themselves from here on. What was ignored before stays ignored.
     ///
     /// # Errors
     /// [`Error::Failed`] if the signals cannot be listened for.
     pub fn on_signals() -> Result<Self> {
         let stop = Self::new()?;
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
+        for signal in deadly() {
             let number = usize::try_from(signal).unwrap_or_default();
             // In this order: whoever wakes up finds the number.
             signal_hook::flag::register_usize(signal, Arc::clone(&stop.signal), number)
@@ -87,6 +101,15 @@ impl AsFd for Stop {
 mod tests {
     use super::*;
     use std::time::Instant;
+
+    #[test]
+    fn what_is_ignored_is_read_from_the_kernel_s_mask() {
+        let hup_and_pipe = "Name:\tx\nSigBlk:\t0000000000000007\nSigIgn:\t0000000000001001\n";
+        assert_eq!(ignored(hup_and_pipe) & 1, 1);
+        assert_eq!(ignored(hup_and_pipe) & (1 << (SIGTERM - 1)), 0);
+        assert_eq!((ignored(""), ignored("SigIgn:\tx\n")), (0, 0));
+        assert!(deadly().contains(&SIGTERM));
+    }
 
     #[test]
     fn it_ends_a_sleep_and_stays_raised() {

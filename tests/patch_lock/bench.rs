@@ -71,8 +71,12 @@ impl Host {
         self.command(args).stdin(Stdio::null()).output().unwrap().into()
     }
 
+    /// Starts it with the signals of a login: whoever runs the tests may have ignored some, as nohup(1) does.
     pub fn start(&self, args: &[&str]) -> Child {
-        self.command(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+        let mut command = Command::new("env");
+        command.args(["--default-signal=HUP,INT,TERM", env!("CARGO_BIN_EXE_patch-lock"), "--root"]);
+        command.arg(self.keep.path()).args(args).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().unwrap()
     }
 
     /// What is remembered of locks taken by hand.

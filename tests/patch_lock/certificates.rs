@@ -46,7 +46,7 @@ impl Site {
 fn a_lock_of_foreman_is_taken_and_given_back_by_certificate() {
     let site = site(vec![ok(HELD), ok(SELF), ok(FREE)]);
     let said = site.host.run(&["acquire"]);
-    assert_eq!((said.code, said.out.as_str()), (0, "lock web is held (grant 1)\n"), "{said:?}");
+    assert_eq!((said.code, said.out.as_str()), (0, "lock web is held (grant 1, local)\n"), "{said:?}");
     assert_eq!(site.host.run(&["release"]).out, "lock web is released\n");
     let lines = ["PUT", "GET", "DELETE"].map(|method| format!("{method} /api/dlmlocks/web/lock"));
     assert_eq!(site.server.lines(), lines);

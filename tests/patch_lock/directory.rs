@@ -30,9 +30,13 @@ fn as_other(host: &Host, change: impl FnOnce()) {
 fn a_lock_is_taken_shown_and_given_back() {
     let host = host();
     let taken = host.run(&["acquire", "--reason", "moving disks"]);
-    assert_eq!((taken.code, taken.out.as_str(), taken.err.as_str()), (0, "lock web is held (grant 1)\n", ""));
+    assert_eq!((taken.code, taken.out.as_str(), taken.err.as_str()), (0, "lock web is held (grant 1, local)\n", ""));
     assert_eq!(host.grants(), "dir web 1-local web01.example.org\n");
-    assert_eq!(host.run(&["acquire"]).out, "lock web is held (grant 1)\n", "asking again answers the same grant");
+    assert_eq!(
+        host.run(&["acquire"]).out,
+        "lock web is held (grant 1, local)\n",
+        "asking again answers the same grant"
+    );
     let shown = host.run(&["show", "web", "db"]).out;
     assert!(shown.starts_with("lock web is held by web01.example.org since 20"), "{shown}");
     assert!(shown.contains("(grant 1, moving disks)\nlock db is free\n"), "{shown}");
@@ -73,7 +77,7 @@ fn waiting_ends_when_the_lock_is_free() {
     std::thread::sleep(Duration::from_millis(300));
     std::fs::remove_file(host.path("srv/locks/web.lock")).unwrap();
     let said = Said::from(waiting.wait_with_output().unwrap());
-    assert_eq!((said.code, said.out.as_str()), (0, "lock web is held (grant 2)\n"), "{said:?}");
+    assert_eq!((said.code, said.out.as_str()), (0, "lock web is held (grant 2, local)\n"), "{said:?}");
 }
 
 #[test]

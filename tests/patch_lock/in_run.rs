@@ -206,24 +206,77 @@ fn without_a_lock_in_the_configuration_patch_mode_is_silent_and_by_hand_it_is_wr
     assert!(said.code == 2 && said.err.contains("no lock is configured"), "{said:?}");
 }
 
-#[test]
-fn a_lock_that_a_person_holds_on_this_host_is_not_given_to_a_run() {
-    let (host, server) = meet(vec![]);
-    host.write("var/lib/patch/grants", "lockd web 7 web01.example.org\n");
-    let said = host.run(&["acquire", "-p"]);
-    assert!(said.code == 75 && said.err.contains("by hand"), "{said:?}");
-    assert!(server.asked().is_empty());
+/// What the service says of lock web while a grant of this host stands.
+fn stands(number: u64) -> Step {
+    let (owner, id) = ("web01.example.org", "a".repeat(32));
+    ok(&format!(
+        r#"{{"lock":"web","slots":1,"holders":[{{"lock":"web","number":{number},"owner":"{owner}","host_id":"{id}"}}]}}"#
+    ))
 }
 
 #[test]
-fn a_lock_of_a_run_is_not_for_hands_to_give_back() {
+fn a_lock_that_a_person_holds_on_this_host_is_not_given_to_a_run_and_is_mailed_once_a_day() {
+    let (host, server) = meet(vec![stands(7), stands(7)]);
+    host.write("var/lib/patch/grants", "lockd web 7 web01.example.org\n");
+    for _ in 0..2 {
+        let said = host.run(&["acquire", "-p"]);
+        assert!(said.code == 75 && said.err.contains("held by hand on this host"), "{said:?}");
+    }
+    assert!(server.lines().iter().all(|line| line.starts_with("GET /lock/1/locks/web")), "it is only looked at");
+    assert_eq!(std::fs::read_dir(host.path("var/spool/patch/queue")).unwrap().count(), 1);
+    assert!(!journal(&host).contains("locking="), "or the end of the run would give it back");
+}
+
+#[test]
+fn a_lock_of_a_person_that_was_taken_away_at_the_service_keeps_no_run_from_its_own() {
+    let free = ok(r#"{"lock":"web","slots":1,"holders":[]}"#);
+    let (host, server) = meet(vec![say(503, "no"), free, ok(GRANT)]);
+    host.write("var/lib/patch/grants", "lockd web 7 web01.example.org\n");
+    assert_eq!(host.run(&["acquire", "-p"]).code, 69, "nobody knows whether it stands");
+    assert_eq!(host.grants(), "lockd web 7 web01.example.org\n");
+    let said = host.run(&["acquire", "-p"]);
+    assert!(said.code == 0 && said.err.contains("does not stand any more"), "{said:?}");
+    assert_eq!((host.grants().as_str(), server.is_done()), ("", true));
+    assert_eq!(journal(&host).matches("grant=").count(), 2);
+}
+
+#[test]
+fn what_a_hold_could_not_give_back_is_given_back_before_the_run_asks() {
+    let (host, server) = meet(vec![ok(r#"{"found":true}"#), ok(GRANT)]);
+    host.write("var/lib/patch/grants", "over lockd web 5 web01.example.org\n");
+    assert_eq!(host.run(&["acquire", "-p"]).code, 0);
+    assert!(server.asked()[0].body.contains("\"number\":5"), "{:?}", server.asked());
+    assert_eq!(host.grants(), "");
+}
+
+#[test]
+fn a_lock_of_a_run_is_not_for_hands_to_take_or_give_back() {
     let (host, server) = meet(vec![ok(GRANT)]);
     assert_eq!(host.run(&["acquire", "-p"]).code, 0);
     let said = host.run(&["release", "web"]);
     assert!(said.code == 1 && said.err.contains("the patch run of this host holds it"), "{said:?}");
-    let said = host.run(&["hold", "web", "--", "true"]);
-    assert!(said.code == 75 && said.err.contains("patch run"), "{said:?}");
-    assert_eq!(server.asked().len(), 1);
+    for args in [&["hold", "web", "--", "true"][..], &["acquire", "web"]] {
+        let said = host.run(args);
+        assert!(said.code == 75 && said.err.contains("patch run"), "{said:?}");
+    }
+    assert_eq!((server.asked().len(), host.grants().as_str()), (1, ""));
+}
+
+#[test]
+fn while_the_run_asks_nobody_of_this_host_asks_by_hand_and_the_other_way_round() {
+    let late = Step::Late(Duration::from_millis(1500), 200, BUSY.into());
+    let (host, server) = meet(vec![late.clone(), ok(r#"{"withdrawn":true}"#), late, ok(r#"{"withdrawn":true}"#)]);
+    let run = host.start(&["acquire", "-p"]);
+    until("it asks", || !server.asked().is_empty());
+    assert_eq!(host.run(&["acquire", "web"]).code, 75);
+    assert_eq!(Said::from(run.wait_with_output().unwrap()).code, 75);
+    let before = server.asked().len();
+    let hand = host.start(&["acquire", "db"]);
+    until("it asks", || server.asked().len() > before);
+    let said = host.run(&["acquire", "-p"]);
+    assert_eq!((said.code, said.err.as_str()), (75, ""), "{said:?}");
+    hand.wait_with_output().unwrap();
+    assert!(server.asked().len() <= before + 2);
 }
 
 #[test]

@@ -25,8 +25,8 @@ fn dlm(script: Vec<Step>, more: &str) -> (Host, Server) {
 fn a_lock_of_dlmengine_is_taken_and_given_back() {
     let (host, server) =
         dlm(vec![say(404, ABSENT), say(201, OURS), ok(OURS), ok(OURS), ok("{}"), say(404, ABSENT)], "");
-    assert_eq!(host.run(&["acquire"]).out, "lock web is held (grant 1)\n");
-    assert_eq!(host.run(&["acquire"]).out, "lock web is held (grant 1)\n", "one GET, and the number of then");
+    assert_eq!(host.run(&["acquire"]).out, "lock web is held (grant 1, local)\n");
+    assert_eq!(host.run(&["acquire"]).out, "lock web is held (grant 1, local)\n", "one GET, and the number of then");
     assert_eq!(host.grants(), "dlm web 1-local web01.example.org\n");
     assert_eq!(host.run(&["release"]).out, "lock web is released\n");
     assert_eq!(host.run(&["release"]).out, "lock web is not held by this host\n");
@@ -171,8 +171,8 @@ fn fleetlock(script: Vec<Step>) -> (Host, Server) {
 #[test]
 fn a_slot_of_fleetlock_is_reserved_and_given_back() {
     let (host, server) = fleetlock(vec![ok(""), ok("whatever"), ok("")]);
-    assert_eq!(host.run(&["acquire"]).out, "lock workers is held (grant 1)\n");
-    assert_eq!(host.run(&["acquire"]).out, "lock workers is held (grant 1)\n");
+    assert_eq!(host.run(&["acquire"]).out, "lock workers is held (grant 1, local)\n");
+    assert_eq!(host.run(&["acquire"]).out, "lock workers is held (grant 1, local)\n");
     assert_eq!(host.run(&["release"]).out, "lock workers is released\n");
     let lines = ["POST /base/v1/pre-reboot", "POST /base/v1/pre-reboot", "POST /base/v1/steady-state"];
     assert_eq!(server.lines(), lines);

@@ -1,32 +1,26 @@
 //! `patch-lock hold NAME -- COMMAND…`: a lock for as long as a command runs, like flock(1).
 //!
-//! The lock is this tool's, not the command's: it is given back when the command ends, whatever its code. TERM and HUP are passed on
-//! and waited out; INT reaches the command from the terminal by itself.
+//! The lock is this tool's, not the command's: it is given back when the command and what it started have ended, whatever its code. As
+//! long as any of that may be at work, it is not.
 
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitStatus};
-use std::time::{Duration, Instant};
-
-use nix::sys::signal::{self, Signal};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use std::time::Instant;
 
 use crate::cmd::place::Place;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::lock::client::held::Held;
 use crate::lock::client::pause::Pauses;
-use crate::lock::client::remembered::Remembered;
-use crate::lock::client::words::percent;
-use crate::lock::name::LockName;
-use crate::sys::lockfile::{self, Lock};
+use crate::lock::client::{Released, remembered};
+use crate::lock::name::{LockSet, quoted};
 use crate::sys::random;
 
-use super::site::{self, Service};
+use super::alone::{self, Alone, Turn};
+use super::command::{self, Ended};
+use super::site::Service;
 use super::{Hold, by_hand};
-use crate::cmd::asking::{self, Ear, Heard, Outcome, Wait};
+use crate::cmd::asking::{self, Ear, Outcome};
 
-/// How often a release is tried at the end; after that it is for a person.
+/// How often a release is tried at the end; after that it is for the next one that wants the lock on this host.
 const RELEASES: u32 = 5;
 
 /// `patch-lock hold`
@@ -36,9 +30,11 @@ pub fn hold(place: &Place, args: &Hold) -> Result<Exit> {
         exit::out(format_args!("would hold lock {} and run {}", args.name, args.command[0].display()));
         return Ok(Exit::Done);
     }
-    let taken = take(&service, args);
-    let (held, _ours) = match (taken, args.code) {
-        (Ok(Taken::Held(held, ours)), _) => (held, ours),
+    // From here to the end: a signal that nobody hears would leave the lock behind, or end the command's keeper and not the command.
+    let ear = Ear::open()?;
+    let taken = take(&service, args, &ear);
+    let (held, _alone) = match (taken, args.code) {
+        (Ok(Taken::Held(held, alone)), _) => (held, alone),
         (Ok(Taken::Signal(signal)), _) => return Ok(asking::ended_by(signal)),
         (Err(why @ (Error::Busy(_) | Error::Unreachable { .. })), Some(code)) => {
             exit::warn(why);
@@ -46,123 +42,89 @@ pub fn hold(place: &Place, args: &Hold) -> Result<Exit> {
         }
         (Err(why), _) => return Err(why),
     };
-    let ended = run(args);
-    end(&service, &held);
-    ended
+    let ended = command::run(&ear, &args.name, &args.command);
+    match ended {
+        Ok(Ended::AtWork(who)) => {
+            let name = &args.name;
+            exit::warn(format_args!(
+                "lock {name} stays held, for {who} is still at work; patch-lock release {} gives it back when that has ended",
+                quoted(name.as_str())
+            ));
+            Ok(asking::ended_by(signal_hook::consts::SIGTERM))
+        }
+        Ok(Ended::Whole(exit)) => {
+            end(&service, &held, &ear);
+            Ok(exit)
+        }
+        Err(error) => {
+            end(&service, &held, &ear);
+            Err(error)
+        }
+    }
 }
 
 enum Taken {
-    Held(Vec<Held>, Lock),
+    Held(Vec<Held>, Alone),
     Signal(i32),
 }
 
-/// Takes the lock, and first its place on this host: the service grants a host again what it holds, and two commands of one host
-/// must keep out of each other's way as well.
-fn take(service: &Service, args: &Hold) -> Result<Taken> {
+/// Takes the lock, and first its place on this host.
+fn take(service: &Service, args: &Hold, ear: &Ear<()>) -> Result<Taken> {
     let wait = super::wait(&args.wait, service.lock()?);
+    let locks = LockSet::from(args.name.clone());
     let began = Instant::now();
-    let ours = alone(service, &args.name, wait, began)?;
-    let kind = service.kind();
-    if Remembered::read(&service.paths)?.find(kind, &args.name).is_some() {
-        let name = &args.name;
-        return Err(Error::Busy(format!(
-            "this host holds lock {name} already, by hand or since a hold that was killed; patch-lock release {name} gives it back"
-        )));
-    }
-    if site::find(&service.held_by_run()?, kind, &args.name).is_some() {
-        return Err(Error::Busy(format!("the patch run of this host holds lock {}", args.name)));
-    }
-    let left = match wait {
-        Wait::For(time) => Wait::For(time.saturating_sub(began.elapsed())),
-        other => other,
+    let alone = match alone::wait(&service.paths, &locks, wait, ear)? {
+        Turn::Ours(alone) => alone,
+        Turn::Signal(signal) => return Ok(Taken::Signal(signal)),
     };
-    let claim = service.claim(args.name.clone().into(), args.reason.clone())?;
-    match by_hand::take(service, &claim, left)? {
-        Outcome::Granted(held) => Ok(Taken::Held(held, ours)),
+    by_hand::not_of_the_run(service, &locks)?;
+    if let Some(held) = by_hand::standing(service, &locks)? {
+        return Err(Error::Busy(by_hand::standing_words(&held)));
+    }
+    let claim = service.claim(locks, args.reason.clone())?;
+    match by_hand::take(service, &claim, wait.after(began.elapsed()))? {
+        Outcome::Granted(held) => Ok(Taken::Held(held, alone)),
         Outcome::NotYet(why) => Err(Error::Busy(why)),
         Outcome::Unwanted => Err(Error::Busy("nobody waits any more".into())),
         Outcome::Signal(signal, _) => Ok(Taken::Signal(signal)),
     }
 }
 
-fn alone(service: &Service, name: &LockName, wait: Wait, began: Instant) -> Result<Lock> {
-    let path = service.paths.holds().join(percent(name.as_str()));
-    loop {
-        if let Some(lock) = lockfile::try_take(&path)? {
-            return Ok(lock);
-        }
-        let is_over = match wait {
-            Wait::No => true,
-            Wait::Forever => false,
-            Wait::For(time) => began.elapsed() >= time,
-        };
-        if is_over {
-            return Err(Error::Busy(format!("another patch-lock hold of this host uses lock {name}")));
-        }
-        std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn run(args: &Hold) -> Result<Exit> {
-    let ear = Ear::open()?;
-    let program = &args.command[0];
-    let mut child = match Command::new(program).args(&args.command[1..]).spawn() {
-        Ok(child) => child,
-        Err(why) => {
-            exit::warn(format_args!("cannot run {}: {why}", program.display()));
-            // As env(1) and shells have it.
-            return Ok(Exit::Code(if why.kind() == std::io::ErrorKind::NotFound { 127 } else { 126 }));
-        }
-    };
-    let status = wait(&ear, &mut child).map_err(|why| Error::failed("wait for", program.display(), why))?;
-    Ok(code(status))
-}
-
-/// Waits without reaping, so that a signal that is passed on never reaches a stranger of the same number.
-fn wait(ear: &Ear<()>, child: &mut Child) -> Result<ExitStatus> {
-    let pid = Pid::from_raw(i32::try_from(child.id()).unwrap_or(i32::MAX));
-    ear.send(
-        move || {
-            while let Err(nix::Error::EINTR) = waitid(Id::Pid(pid), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT) {}
-        },
-    )?;
-    loop {
-        match ear.next()? {
-            Heard::Signal(number) => {
-                if let Ok(signal @ (Signal::SIGTERM | Signal::SIGHUP)) = Signal::try_from(number) {
-                    let _ = signal::kill(pid, signal);
-                }
-            }
-            Heard::Done(()) => return child.wait().map_err(Error::io("wait for", "the command")),
-        }
-    }
-}
-
-fn code(status: ExitStatus) -> Exit {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => Exit::Code(u8::try_from(code).unwrap_or(u8::MAX)),
-        (None, signal) => asking::ended_by(signal.unwrap_or_default()),
-    }
-}
-
-/// Gives the lock back. What cannot be given back now stays remembered, and is told with the way out: the command's code is the
-/// caller's.
-fn end(service: &Service, held: &[Held]) {
+/// Gives the lock back. What cannot be given back now is marked: whoever wants the lock next on this host does it first. The command's
+/// code is the caller's.
+fn end(service: &Service, held: &[Held], ear: &Ear<()>) {
     for grant in held {
-        let Ok(lock) = service.lock() else { return };
-        let mut pauses = Pauses::new(lock.backoff);
-        for last in 1..=RELEASES {
-            match by_hand::give_back(service, grant) {
-                Ok(_) => break,
-                Err(Error::Unreachable { .. }) if last < RELEASES => std::thread::sleep(pauses.next(random::part())),
-                Err(why) => {
-                    exit::warn(format_args!(
-                        "lock {} is still held: {why}; patch-lock release {} gives it back",
-                        grant.lock, grant.lock
-                    ));
-                    break;
+        if let Err(why) = remembered::over(&service.paths, grant).and_then(|()| give_back(service, grant, ear)) {
+            exit::warn(format_args!(
+                "lock {} is still held: {why}; the next patch-lock hold or acquire of it on this host gives it back first, and so does patch-lock release {}",
+                grant.lock,
+                quoted(grant.lock.as_str())
+            ));
+        }
+    }
+}
+
+fn give_back(service: &Service, grant: &Held, ear: &Ear<()>) -> Result<()> {
+    let mut pauses = Pauses::new(service.lock()?.backoff);
+    let mut tries = 1;
+    loop {
+        match by_hand::give_back(service, grant) {
+            Ok(Released::Absent) if tries == 1 => {
+                exit::warn(format_args!(
+                    "lock {} was taken from this host while the command ran: another host may have worked at the same time",
+                    grant.lock
+                ));
+                return Ok(());
+            }
+            // After an answer that was lost nobody knows who freed it.
+            Ok(_) => return Ok(()),
+            Err(why @ Error::Unreachable { .. }) if tries < RELEASES => {
+                tries += 1;
+                if ear.sleep(pauses.next(random::part())).is_some() {
+                    return Err(why);
                 }
             }
+            Err(why) => return Err(why),
         }
     }
 }

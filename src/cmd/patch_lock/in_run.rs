@@ -30,7 +30,7 @@ use crate::sys::dir::Dir;
 use crate::sys::lockfile::{self, Lock};
 
 use super::site::{self, Service};
-use super::{Acquire, Release};
+use super::{Acquire, Release, alone, by_hand};
 use crate::cmd::asking::{self, Asking, Ear, Outcome};
 
 /// The name of this stage.
@@ -78,34 +78,47 @@ fn begin(place: &Place, paths: &Paths) -> Result<Option<(Arc<Config>, Lock)>> {
 
 fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock: Lock) -> Result<Exit> {
     let question = args.dry_run || place.is_only_a_question(site.paths);
-    let Some(Staged { scene, run }) = look(site.paths)? else { return chain::NOTHING };
-    Order::read(&scene.etc)?;
-    if !is_open(site.config, site.clock) {
-        return chain::NOTHING;
-    }
+    let Some(staged) = ready(site)? else { return chain::NOTHING };
     let service = Service::with(place, site.paths.clone(), Arc::clone(config))?;
     let locks = service.names(&args.names)?;
-    let of_run: Vec<Held> = parse(&run.grants);
+    let of_run: Vec<Held> = parse(&staged.run.grants);
     if locks.iter().all(|lock| site::find(&of_run, service.kind(), lock).is_some()) {
-        let mut walk = Walk::new(site, scene);
         if !question {
-            finish(&mut walk, &run, &[])?;
+            finish(&mut Walk::new(site, staged.scene), &staged.run, &[])?;
         }
         return Ok(Exit::Done);
     }
-    not_by_hand(&service, &locks)?;
+    not_by_driver(&service, &locks)?;
     if question {
-        exit::out(format_args!("would ask {} for the lock of run {}", Asked { kind: service.kind(), locks }, run.id));
+        let remembered = Remembered::read(site.paths)?;
+        if let Some(held) = locks.iter().find_map(|lock| remembered.find(service.kind(), lock)) {
+            return Err(Error::Busy(by_hand::standing_words(held)));
+        }
+        let (asked, run) = (Asked { kind: service.kind(), locks }, &staged.run.id);
+        exit::out(format_args!("would ask {asked} for the lock of run {run}"));
         return Ok(Exit::Done);
-    }
-    let claim = super::claim(site, &run.id, Some(locks.clone()))?;
-    let asked = Asked { kind: service.kind(), locks }.to_string();
-    if run.fact("locking") != Some(&asked) {
-        Walk::new(site, scene).record(&Draft::note("asking for the lock").field("locking", &asked))?;
     }
     // cron starts the line again while it waits: two that wait for the same would take each other's place in the queue. Whoever ends
     // the run sees by it that somebody asks, so it is taken before the host lock is given up.
-    let Some(_alone) = lockfile::try_take(&site.paths.waiting())? else { return chain::NOTHING };
+    let Some(_waiting) = lockfile::try_take(&site.paths.waiting())? else { return chain::NOTHING };
+    let _alone = match alone::now(site.paths, &locks) {
+        Err(Error::Busy(why)) => {
+            exit::note(why);
+            return Ok(Exit::NotYet);
+        }
+        other => other?,
+    };
+    let run = staged.run.id.clone();
+    let (lock, staged) = match without_hands(site, &service, &locks, lock, staged)? {
+        Cleared::Still(lock, staged) => (lock, staged),
+        Cleared::Ended(exit) => return Ok(exit),
+    };
+    let claim = super::claim(site, &run, Some(locks.clone()))?;
+    let asked = Asked { kind: service.kind(), locks }.to_string();
+    let Staged { scene, run } = staged;
+    if run.fact("locking") != Some(&asked) {
+        Walk::new(site, scene).record(&Draft::note("asking for the lock").field("locking", &asked))?;
+    }
     drop(lock);
     let asking = Asking {
         backend: Arc::clone(&service.backend),
@@ -131,6 +144,50 @@ fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock:
     }
 }
 
+/// The run, if it is staged and may go on at this hour.
+fn ready(site: &Site) -> Result<Option<Staged>> {
+    let Some(staged) = look(site.paths)? else { return Ok(None) };
+    Order::read(&staged.scene.etc)?;
+    Ok(is_open(site.config, site.clock).then_some(staged))
+}
+
+/// What is left when nobody holds the locks by hand.
+#[allow(clippy::large_enum_variant)] // one of them, once
+enum Cleared {
+    /// The run, still staged, under the host lock.
+    Still(Lock, Staged),
+    /// Nothing is to be done in this tick.
+    Ended(Exit),
+}
+
+/// What a person has taken on this host is not given to a run, which would release it at its end. Whether it stands, the service knows;
+/// it is asked without the host lock.
+fn without_hands(site: &Site, service: &Service, locks: &LockSet, lock: Lock, staged: Staged) -> Result<Cleared> {
+    let (remembered, kind) = (Remembered::read(site.paths)?, service.kind());
+    let mentions = |lock: &LockName| remembered.find(kind, lock).or_else(|| remembered.find_over(kind, lock)).is_some();
+    if !locks.iter().any(mentions) {
+        return Ok(Cleared::Still(lock, staged));
+    }
+    drop(lock);
+    match by_hand::standing(service, locks) {
+        Ok(None) => {}
+        Ok(Some(held)) => {
+            let why = by_hand::standing_words(&held);
+            chain::tell_cause_once_a_day(site, &why);
+            return Err(Error::Busy(why));
+        }
+        Err(Error::Unreachable { service, reason }) => {
+            return unreachable(site, &staged.run, service, reason).map(Cleared::Ended);
+        }
+        Err(error) => return Err(error),
+    }
+    let Some(lock) = chain::lock(site.paths)? else { return Ok(Cleared::Ended(Exit::Done)) };
+    match ready(site)?.filter(|again| again.run.id == staged.run.id) {
+        Some(again) => Ok(Cleared::Still(lock, again)),
+        None => Ok(Cleared::Ended(Exit::Done)),
+    }
+}
+
 /// The run, if it is staged.
 fn look(paths: &Paths) -> Result<Option<Staged>> {
     let scene = Scene::look(paths)?;
@@ -150,22 +207,14 @@ fn is_open(config: &Config, clock: Clock) -> bool {
     config.patchit.window.is_none_or(|window| window.contains(local))
 }
 
-/// What a person or the driver has taken on this host is not given to a run, which would release it at its end.
-fn not_by_hand(service: &Service, locks: &LockSet) -> Result<()> {
+/// What the driver has taken on this host is not given to a run, which would release it at its end.
+fn not_by_driver(service: &Service, locks: &LockSet) -> Result<()> {
     let driver = service.held_by_driver()?;
-    if let Some(held) = locks.iter().find_map(|lock| site::find(&driver, service.kind(), lock)) {
-        return Err(Error::Busy(format!(
-            "lock {} is held by patch-run on this host; see patch-run --status",
-            held.lock
-        )));
-    }
-    let remembered = Remembered::read(&service.paths)?;
-    match locks.iter().find_map(|lock| remembered.find(service.kind(), lock)) {
+    match locks.iter().find_map(|lock| site::find(&driver, service.kind(), lock)) {
         None => Ok(()),
-        Some(held) => Err(Error::Busy(format!(
-            "lock {} is held by hand on this host; patch-lock release gives it back",
-            held.lock
-        ))),
+        Some(held) => {
+            Err(Error::Busy(format!("lock {} is held by patch-run on this host; see patch-run --status", held.lock)))
+        }
     }
 }
 

@@ -52,6 +52,14 @@ pub struct Held {
     pub lock: LockName,
 }
 
+impl Held {
+    /// Its number for people: `grant 7`, or `grant 7, local`.
+    pub fn numbered(&self) -> String {
+        let local = if self.counted == Counted::Here { ", local" } else { "" };
+        format!("grant {}{local}", self.number)
+    }
+}
+
 /// Who gave a grant its number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Counted {
