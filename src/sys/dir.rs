@@ -131,8 +131,20 @@ impl Dir {
     /// # Errors
     /// [`Error::Io`].
     pub fn remove(&self, name: impl AsRef<OsStr>) -> Result<bool> {
+        let removed = self.unlink(name)?;
+        if removed {
+            self.sync()?;
+        }
+        Ok(removed)
+    }
+
+    /// Like [`Dir::remove`], for what is of no use after a power cut: nothing is flushed.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn unlink(&self, name: impl AsRef<OsStr>) -> Result<bool> {
         match unlinkat(&self.fd, name.as_ref(), UnlinkatFlags::NoRemoveDir) {
-            Ok(()) => self.sync().map(|()| true),
+            Ok(()) => Ok(true),
             Err(nix::Error::ENOENT) => Ok(false),
             Err(why) => Err(Error::io("remove", self.join(name))(why)),
         }

@@ -1,7 +1,7 @@
 //! Durable changes of whole files: draft beside it, fsync, rename, fsync of the directory.
 //!
 //! The only place in the crate that renames. A reader sees the old file or the new one, whole, and when a call returns the
-//! new one survives a power cut. The draft has one fixed name, for the caller holds a lock: a draft named after the pid could
+//! new one survives a power cut, unless its name says otherwise. The draft has one fixed name, for the caller holds a lock: a draft named after the pid could
 //! meet its own pid again at the next boot.
 
 use std::ffi::OsStr;
@@ -22,6 +22,20 @@ use crate::error::{Error, Result};
 pub fn replace(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
     let draft = write_draft(dir, name, bytes, mode, None)?;
     publish(dir, &draft, name)
+}
+
+/// Like [`replace`], for what is of no use after a power cut: nothing is flushed, and nobody waits for a disk.
+///
+/// # Errors
+/// [`Error::Io`]; the old file then still stands.
+pub fn replace_until_boot(dir: &Dir, name: &str, bytes: &[u8], mode: u32) -> Result<()> {
+    let draft = draft_name(name);
+    let mut file = open_draft(dir, name)?;
+    let written = file.write_all(bytes).and_then(|()| Ok(fchmod(&file, Mode::from_bits_truncate(mode))?));
+    written.and_then(|()| Ok(renameat(&dir.fd, draft.as_str(), &dir.fd, name)?)).map_err(|why| {
+        discard(dir, &draft);
+        Error::io("write", dir.join(name))(why)
+    })
 }
 
 /// Like [`replace`], for a file that belongs to the system: owner, mode and extended attributes (the `SELinux` label, access

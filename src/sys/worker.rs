@@ -1,8 +1,9 @@
 //! The process group that works for a tool, known to the tools that come after it.
 //!
 //! A tool that is killed with SIGKILL leaves its installer behind, at work, while the host lock has fallen: nobody may then
-//! believe that the work is over. So whoever starts such a group leaves a mark where a reboot takes it away, and whoever takes
-//! the lock looks whether somebody of the marked group is still alive. A daemon that an installer starts has left the group.
+//! believe that the work is over. So whoever starts such a group leaves a mark, and whoever takes the lock looks whether somebody of
+//! the marked group is still alive. A daemon that an installer starts has left the group. The mark names its boot and is nobody's in
+//! another one; so it is not flushed.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -64,7 +65,7 @@ impl Worker {
         let (above, name) = trusted::split(path)?;
         let until = self.until.map(|until| format!(" until={until}")).unwrap_or_default();
         let line = format!("group={} start={}{until} boot={}\n", self.group, self.start, boot().unwrap_or_default());
-        replace::replace(&Dir::create(above, 0o755)?, &name.to_string_lossy(), line.as_bytes(), 0o644)
+        replace::replace_until_boot(&Dir::create(above, 0o755)?, &name.to_string_lossy(), line.as_bytes(), 0o644)
     }
 
     fn parse(line: &str, boot: &str) -> Option<Self> {
@@ -93,7 +94,7 @@ pub fn unmark(path: &Path) {
         && let Ok(dir) = Dir::open(above)
     {
         // What stays behind names a group that is gone, and is taken for what it is.
-        let _ = dir.remove(name);
+        let _ = dir.unlink(name);
     }
 }
 
