@@ -133,11 +133,12 @@ impl Run {
     }
 
     /// Whether a script need not run again in this phase. What one did to the running system is gone after a boot, so before and
-    /// behind the update only what was done in this boot counts.
+    /// behind the update only what was done in this boot counts. Who must tell a host to reboot again has to tell it all.
     pub fn is_done(&self, phase: Phase, script: &str, boot: &str) -> bool {
         let begun = self.begun.as_ref().filter(|begun| begun.phase == phase);
         let lasts = phase == Phase::Update;
-        begun.is_some_and(|begun| begun.done.iter().any(|(done, at)| done == script && (lasts || at == boot)))
+        phase != Phase::Reboot
+            && begun.is_some_and(|begun| begun.done.iter().any(|(done, at)| done == script && (lasts || at == boot)))
     }
 }
 

@@ -135,7 +135,8 @@ pub fn start(seen: Seen, starter: Starter) -> Start {
         (None | Some(NeedsUpdate | LockGet), _) if starter == Starter::Boot => Start::Nothing,
         (None | Some(NeedsUpdate), Holds::Lock) => Start::Resume(NeedsUpdate),
         (None | Some(NeedsUpdate | LockGet), _) => Start::Fresh,
-        (Some(Reboot | PostUpdate), _) if seen.ordered == Ordered::NotYet => Start::Await,
+        // While the state still says reboot, nobody has told the host to: that comes behind it.
+        (Some(PostUpdate), _) if seen.ordered == Ordered::NotYet => Start::Await,
         (Some(PostUpdate), _) if seen.ordered == Ordered::Never => Start::NoBoot,
         (Some(Reboot | PostUpdate), _) if seen.ordered == Ordered::Booted => Start::Resume(PostUpdate),
         (Some(phase @ (PostUpdate | LockRelease)), _) => Start::Resume(phase),

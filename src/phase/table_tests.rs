@@ -117,3 +117,12 @@ fn a_boot_that_came_before_the_state_was_written_counts() {
     let at = Seen { ordered: Ordered::Booted, ..plain(Phase::Reboot) };
     assert_eq!(start(at, Starter::Boot), Start::Resume(Phase::PostUpdate));
 }
+
+/// The state says `post_update` from before the command on.
+#[test]
+fn a_reboot_that_was_recorded_and_not_yet_ordered_is_ordered() {
+    for starter in [Starter::Tick, Starter::Boot] {
+        let at = Seen { ordered: Ordered::NotYet, ..plain(Phase::Reboot) };
+        assert_eq!(start(at, starter), Start::Resume(Phase::Reboot));
+    }
+}

@@ -28,8 +28,9 @@ impl Driver<'_> {
             // The signal is the shutdown's own, most likely. If it is not, nobody goes on without a boot.
             Some(End::Signal(signal)) => Ok(Turn::Stop(End::Signal(signal))),
             Some(end) => {
-                self.record(&Draft::note("the host was not rebooted").field("ordered", ""))?;
+                // In this order: a post_update without an order would go on without a boot.
                 self.write_state(Phase::Reboot)?;
+                self.record(&Draft::note("the host was not rebooted").field("ordered", ""))?;
                 Ok(Turn::Stop(end))
             }
         }
