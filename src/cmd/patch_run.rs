@@ -146,7 +146,7 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     let Some(lock) = lockfile::try_take(&paths.at(&settings.local_lock))? else {
-        return Ok(another_works(&settings, codes));
+        return another_works(args, &settings, codes);
     };
     if let Some(worker) = worker::left_behind(&scripts::mark(&settings, &paths))? {
         if !worker.is_overdue() {
@@ -159,17 +159,18 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
     work.run()
 }
 
-/// Another driver works. Under an old name that is an error, as it was.
-fn another_works(settings: &Settings, codes: Codes) -> Exit {
+/// Another driver works. Under an old name that is an error, as it was; and who wants to end a run is told that it has not ended.
+fn another_works(args: &Args, settings: &Settings, codes: Codes) -> Result<Exit> {
     let words = format!("another run is at work: it holds {}", settings.local_lock.display());
     match codes {
+        _ if args.abandon => Err(Error::failed("abandon", "the run", format!("{words}; end it first"))),
         Codes::Ours => {
             exit::note(words);
-            Exit::Done
+            Ok(Exit::Done)
         }
         Codes::Theirs => {
             exit::warn(words);
-            Exit::Failed
+            Ok(Exit::Failed)
         }
     }
 }
