@@ -6,8 +6,7 @@ import threading
 from tests.hosts.host import Host
 from tests.hosts.lab import Lab
 
-from . import locks
-from .trace import TRACED
+from . import locks, trace
 
 KIT = "/opt/crash"
 TRACE = f"{KIT}/trace"
@@ -28,16 +27,6 @@ if [ -s {PLAN} ] && [ ! -e {QUIET} -o -n "$CRASH_TICK" ]; then
     eval "exec strace $options -- $real \\"\\$@\\""
 fi
 exec "$real" "$@"
-"""
-
-# Reads what strace says, and ends everybody that strace follows as soon as one of them was killed.
-REAPER = f"""#!/bin/sh
-while IFS= read -r line; do
-    printf '%s\\n' "$line" >>{TRACE}
-    case $line in *"+++ killed by SIGKILL +++")
-        kill -9 $(awk '/^Pid:/ {{ pid = $2 }} /^TracerPid:/ && $2 > 0 {{ print pid }}' /proc/[0-9]*/status) 2>/dev/null ;;
-    esac
-done
 """
 
 # A local sendmail that keeps a copy of each mail, or refuses to while `closed` is there.
@@ -124,7 +113,7 @@ def prepare(lab, world, the_site, today):
             real = host.path(f"/usr/sbin/{tool}").read_bytes()
             host.write(f"{KIT}/bin/{tool}", real, 0o755)
             host.write(f"/usr/sbin/{tool}", WRAPPER, 0o755)
-        host.write(f"{KIT}/reap", REAPER, 0o755)
+        host.write(f"{KIT}/reap", trace.reaper(TRACE), 0o755)
         host.write("/usr/sbin/sendmail", SENDMAIL, 0o755)
         host.path(MAILS).mkdir(parents=True)
         for day in today:
@@ -140,14 +129,9 @@ def prepare(lab, world, the_site, today):
 def options(*more, tree=False, follow=True):
     """The words of a plan."""
     output = f"'|{KIT}/reap'" if tree else TRACE
-    # A filter in the kernel spares stops, but where it stops a process strace can send it no signal.
-    speed = ["--seccomp-bpf"] if follow and not more else []
-    return " ".join([*(["-f", *speed] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={TRACED}",
-                     "-e", "signal=kill", *more])
+    return " ".join(trace.options(output, *more, follow=follow))
 
 
 def injection(mode, call, number):
     """The words of a plan that kills before the Nth call."""
-    inject = ["-e", f"inject={call}:signal=KILL:when={number}"]
-    return options(*inject, tree=mode == "tree", follow=mode == "tree")
-
+    return options(*trace.kill_before(call, number), tree=mode == "tree", follow=mode == "tree")

@@ -16,11 +16,8 @@ from dataclasses import dataclass, field
 
 from .trace import OPENS, STARTS, WRITES, is_talk, read
 
-ELSEWHERE = re.compile(r"^(/memfd:|/dev/|/proc/|[^/]|$)")
-JOURNAL = re.compile(r"^/etc/patchlog(\.\d{6}(\.\d+)?)?$")
+ELSEWHERE = re.compile(r"^(/memfd:|/dev/|/proc/|/sys/|[^/]|$)")
 DRAFT = re.compile(r"/\.[^/]*\.draft(/|$)")
-LOCKS = ("/run/patch/lock", "/run/patch/waiting", "/var/spool/patch/lock", "/var/spool/patch/delivery")
-OUTPUTS = "/var/log/patchflag/"
 RENAMES = {"rename", "renameat", "renameat2", "link", "linkat"}
 MAKES = {"mkdir", "mkdirat", "symlink", "symlinkat", "mknod", "mknodat"}
 REMOVES = {"unlink", "unlinkat", "rmdir"}
@@ -29,10 +26,29 @@ FLUSHES = {"fsync", "fdatasync"}
 WORDS = re.compile(r'(?:(?:\d+|AT_FDCWD)<([^>]*)>)|"((?:[^"\\]|\\.)*)"')
 
 
+@dataclass(frozen=True)
+class Ground:
+    """Where a tool has what: its journal; files that nobody misses after a power cut; and where programs write, whose words may wait
+    for the record that tells their digest."""
+
+    journal: re.Pattern
+    passing: re.Pattern
+    outputs: tuple = ()
+
+    def is_state(self, path):
+        """It lies on a disk, and somebody may decide by it."""
+        return not ELSEWHERE.match(path) and not self.passing.match(path)
+
+
+CHAIN = Ground(re.compile(r"^/etc/patchlog(\.\d{6}(\.\d+)?)?$"),
+               re.compile(r"^(/run/patch/(lock|waiting|\.?worker(\.draft)?)|/var/spool/patch/(lock|delivery))$"), ("/var/log/patchflag/",))
+
+
 @dataclass
 class Disk:
     """What a power cut could still lose."""
 
+    ground: Ground = CHAIN
     files: dict = field(default_factory=dict)
     names: dict = field(default_factory=dict)
     record: str = ""
@@ -58,7 +74,7 @@ class Disk:
 
     def named(self, path):
         """A name was made, changed or removed."""
-        if is_state(path) and not DRAFT.match(f"/{os.path.basename(path)}"):
+        if self.ground.is_state(path) and not DRAFT.match(f"/{os.path.basename(path)}"):
             self.names.setdefault(os.path.dirname(path), path)
 
     def moved(self, old, new):
@@ -81,11 +97,6 @@ class Disk:
             self.record = ""
 
 
-def is_state(path):
-    """It lies on a disk, and somebody may decide by it."""
-    return not ELSEWHERE.match(path) and path not in LOCKS
-
-
 def is_draft(path):
     """It is a draft, or lies in one: nobody looks at it before it gets its name."""
     return bool(DRAFT.search(path))
@@ -96,10 +107,10 @@ def is_below(path, top):
     return path == top or path.startswith(f"{top}/")
 
 
-def faults(text):
+def faults(text, ground=CHAIN):
     """What is wrong with a recording."""
     first, calls = read(text)
-    disk = Disk()
+    disk = Disk(ground)
     for call in calls:
         if call.name == "exit_group" and call.pid == first:
             disk.recorded("the end")
@@ -111,23 +122,23 @@ def faults(text):
 
 def follow(disk, call, is_tool):
     """What a call does to the disk. Of a tool's children only what they write matters: into the file that it gave them."""
-    name, path = call.name, call.path
+    name, path, ground = call.name, call.path, disk.ground
     if is_talk(call):
         disk.recorded("a server is asked")
         disk.settled("a server is asked")
-    if name in WRITES and is_state(path) and (is_tool or path.startswith(OUTPUTS)):
+    if name in WRITES and ground.is_state(path) and (is_tool or path.startswith(ground.outputs)):
         wrote(disk, path)
     if not is_tool:
         return
     if name in FLUSHES:
         disk.flushed(path)
-    elif name in TOUCHES and is_state(path):
+    elif name in TOUCHES and ground.is_state(path):
         disk.recorded(f"{name} of {path}")
         disk.files[path] = True
     elif name in STARTS:
         disk.recorded("a program is started")
         # What programs say may wait for the record that tells its digest.
-        disk.settled("a program is started", but=(OUTPUTS,))
+        disk.settled("a program is started", but=ground.outputs)
     elif name in RENAMES | MAKES | REMOVES or (name in OPENS and "O_CREAT" in call.text):
         renamed(disk, name, paths(call))
 
@@ -135,7 +146,7 @@ def follow(disk, call, is_tool):
 def wrote(disk, path):
     """A write: a record of the journal, or bytes of a file."""
     disk.recorded(f"the next write to {path}")
-    if JOURNAL.match(path):
+    if disk.ground.journal.match(path):
         disk.files.pop(path, None)  # its mode; a journal that only root may read is no harm
         disk.settled(f"the next record in {path}")
         disk.record = path
@@ -145,7 +156,7 @@ def wrote(disk, path):
 
 def renamed(disk, name, found):
     """A name was changed."""
-    if not any(is_state(path) for path in found):
+    if not any(disk.ground.is_state(path) for path in found):
         return
     disk.recorded(f"{name} of {found[-1]}")
     if not is_draft(found[-1]):
@@ -181,17 +192,19 @@ class Result:
     violations: list = field(default_factory=list)
     missed: list = field(default_factory=list)
 
-    def add(self, name, text):
+    def add(self, name, text, ground=CHAIN):
         """Check a recording, then each copy of it that lacks one flush: that one must be found wrong."""
         self.runs += 1
         self.checked += sum(call.changes and call.succeeded for call in read(text)[1])
-        self.violations += [f"{name}: {fault}" for fault in faults(text)]
+        known = faults(text, ground)
+        self.violations += [f"{name}: {fault}" for fault in known]
         lines = text.splitlines()
         first = read(text)[0]
         for number, line in enumerate(lines):
-            if re.match(rf"{first} +(fsync|fdatasync)\(", line):
+            found = re.match(rf"{first} +(?:fsync|fdatasync)\(\d+<([^>]*)>", line)
+            if found and ground.is_state(found[1]):
                 self.mutations += 1
-                if len(faults("\n".join(lines[:number] + lines[number + 1:]))) == len(faults(text)):
+                if len(faults("\n".join(lines[:number] + lines[number + 1:]), ground)) == len(known):
                     self.missed.append(f"{name}: nobody would miss {line}")
 
     def __str__(self):

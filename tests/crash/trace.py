@@ -32,6 +32,30 @@ ANSWER = re.compile(r"^(.*)\) += (.*)$")
 KILLED = "+++ killed by SIGKILL +++"
 
 
+def reaper(trace):
+    """A program that reads what strace says into a file, and ends everybody whom strace follows as soon as one of them was killed."""
+    return f"""#!/bin/sh
+while IFS= read -r line; do
+    printf '%s\\n' "$line" >>{trace}
+    case $line in *"{KILLED}")
+        kill -9 $(awk '/^Pid:/ {{ pid = $2 }} /^TracerPid:/ && $2 > 0 {{ print pid }}' /proc/[0-9]*/status) 2>/dev/null ;;
+    esac
+done
+"""
+
+
+def options(output, *more, follow=True, traced=TRACED):
+    """The words for strace: what is recorded, and where to."""
+    # A filter in the kernel spares stops, but where it stops a process strace can send it no signal.
+    speed = ["--seccomp-bpf"] if follow and not more else []
+    return [*(["-f", *speed] if follow else []), "-yy", "-s", "4096", "-o", output, "-e", f"trace={traced}", "-e", "signal=kill", *more]
+
+
+def kill_before(call, number):
+    """The words for strace that kill a process before its Nth such call."""
+    return ["-e", f"inject={call}:signal=KILL:when={number}"]
+
+
 @dataclass
 class Call:
     """One system call: the process, its name, the text of its arguments and answer, and its number among its like."""
