@@ -58,6 +58,8 @@ pub struct Order {
     pub boot: String,
     /// When.
     pub at: Moment,
+    /// Whoever was to tell the host has done so.
+    pub given: bool,
 }
 
 impl Run {
@@ -109,7 +111,10 @@ impl Run {
             self.grants.retain(|grant| *grant != gone);
         }
         if let Some(boot) = say("ordered") {
-            self.ordered = (!boot.is_empty()).then_some(Order { boot, at: time });
+            self.ordered = (!boot.is_empty()).then_some(Order { boot, at: time, given: false });
+        }
+        if let (Some(_), Some(order)) = (say("given"), self.ordered.as_mut()) {
+            order.given = true;
         }
         if let Some(why) = say("failed") {
             self.told = Some(why.clone());

@@ -102,7 +102,9 @@ fn the_book_on_disk_tells_what_was_put_into_it() {
     book.add(at(), &Draft::default().field("ordered", BOOT)).unwrap();
     let again = Book::resume(&state).unwrap().unwrap();
     assert_eq!(again.run, book.run);
-    assert_eq!(again.run.ordered, Some(Order { boot: BOOT.into(), at: at() }));
+    assert_eq!(again.run.ordered, Some(Order { boot: BOOT.into(), at: at(), given: false }));
+    book.add(at(), &Draft::default().field("given", BOOT)).unwrap();
+    assert!(book.run.ordered.as_ref().is_some_and(|order| order.given));
     book.add(at(), &Draft::default().field("ended", "done")).unwrap();
     assert!(Book::resume(&state).unwrap().is_none());
     assert_eq!(read(&state).unwrap().unwrap().ended.as_deref(), Some("done"));

@@ -75,6 +75,8 @@ pub enum Ordered {
     NotYet,
     /// It was not, and the time for it is over.
     Never,
+    /// The same; and who was to tell the host was cut short, so perhaps nobody has.
+    Unsaid,
 }
 
 /// How the last attempt at a phase ended, as far as the record knows.
@@ -138,6 +140,7 @@ pub fn start(seen: Seen, starter: Starter) -> Start {
         // While the state still says reboot, nobody has told the host to: that comes behind it.
         (Some(PostUpdate), _) if seen.ordered == Ordered::NotYet => Start::Await,
         (Some(PostUpdate), _) if seen.ordered == Ordered::Never => Start::NoBoot,
+        (Some(PostUpdate), _) if seen.ordered == Ordered::Unsaid => Start::Resume(Reboot),
         (Some(Reboot | PostUpdate), _) if seen.ordered == Ordered::Booted => Start::Resume(PostUpdate),
         (Some(phase @ (PostUpdate | LockRelease)), _) => Start::Resume(phase),
         // What failed stays failed until the next tick: a boot proves nothing about it.

@@ -15,7 +15,7 @@ fn everything() -> impl Iterator<Item = Seen> {
     let states = std::iter::once(None).chain(PHASES.map(Some));
     states.flat_map(|state| {
         HOLDS.into_iter().flat_map(move |holds| {
-            [Ordered::No, Ordered::Booted, Ordered::NotYet, Ordered::Never].into_iter().flat_map(move |ordered| {
+            [Ordered::No, Ordered::Booted, Ordered::NotYet, Ordered::Never, Ordered::Unsaid].into_iter().flat_map(move |ordered| {
                 [Last::CutShort, Last::Failed].into_iter().map(move |last| seen(state, holds, ordered, last))
             })
         })
@@ -59,6 +59,7 @@ fn w14_behind_an_ordered_reboot_nothing_goes_on_without_a_boot() {
             match (at.ordered, start(at, starter)) {
                 (Ordered::NotYet, begun) => assert_eq!(begun, Start::Await),
                 (Ordered::Never, begun) => assert_eq!(begun, Start::NoBoot),
+                (Ordered::Unsaid, begun) => assert_eq!(begun, Start::Resume(Phase::Reboot)),
                 (_, begun) => assert_eq!(begun, Start::Resume(Phase::PostUpdate)),
             }
         }

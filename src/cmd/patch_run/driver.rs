@@ -118,7 +118,8 @@ impl Scene {
             None => Ordered::No,
             Some(order) if order.boot != boot => Ordered::Booted,
             Some(order) if clock.now() - order.at < BOOT_WAIT => Ordered::NotYet,
-            Some(_) => Ordered::Never,
+            Some(order) if order.given => Ordered::Never,
+            Some(_) => Ordered::Unsaid,
         };
         Ok(Seen {
             state: self.phase(settings)?,

@@ -1,4 +1,5 @@
-//! Phase `reboot`: the order is recorded with the boot in which it is given, so that the next start can prove that it was followed.
+//! Phase `reboot`: the order is recorded with the boot in which it is given, so that the next start can prove that it was followed; and
+//! that it was given, so that one whose driver died before that is given again.
 
 use crate::error::Result;
 use crate::flag::record::Draft;
@@ -24,7 +25,10 @@ impl Driver<'_> {
             Reboot::Command(words) => self.by_command(&words)?,
         };
         match failed {
-            None => Ok(Turn::Stop(End::Rebooting)),
+            None => {
+                self.record(&Draft::default().field("given", self.boot.clone()))?;
+                Ok(Turn::Stop(End::Rebooting))
+            }
             // The signal is the shutdown's own, most likely. If it is not, nobody goes on without a boot.
             Some(End::Signal(signal)) => Ok(Turn::Stop(End::Signal(signal))),
             Some(end) => {
