@@ -54,7 +54,8 @@ impl Script {
     /// # Errors
     /// [`Error::Refused`] with the component at fault and the remedy.
     pub fn judge(paths: &Paths, path: &Path, whose: &Whose) -> Result<Self> {
-        let program = links::resolve(paths.root(), &paths.inside(path), whose.rule())?;
+        let program =
+            links::resolve(paths.root(), &paths.inside(path), whose.rule()).map_err(|error| dangling(error, path))?;
         let file = trusted::file_by(&paths.at(&program), whose.rule())?;
         let stat = metadata(&file, path)?;
         if let Some(user) = whose.user().filter(|user| user.uid != stat.uid()) {
@@ -97,6 +98,14 @@ impl Script {
     }
 }
 
+/// Of a link that leads to nothing, the link is at fault.
+fn dangling(error: Error, path: &Path) -> Error {
+    if error.is_missing() && path.is_symlink() {
+        return Error::refused(path.display(), format!("it leads to nothing; take it away ({error})"));
+    }
+    error
+}
+
 fn metadata(file: &File, path: &Path) -> Result<std::fs::Metadata> {
     file.metadata().map_err(Error::io("look at", path))
 }
@@ -122,6 +131,14 @@ mod tests {
 
     fn words(paths: &Paths, path: &Path) -> String {
         Script::judge(paths, path, &Whose::Root).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_link_that_leads_to_nothing_is_named() {
+        let (_dir, paths, scripts) = root();
+        symlink("/usr/bin/nothing", scripts.join("10-link")).unwrap();
+        let words = Script::judge(&paths, &scripts.join("10-link"), &Whose::Root).unwrap_err().to_string();
+        assert!(words.contains("10-link: it leads to nothing"), "{words}");
     }
 
     #[test]
