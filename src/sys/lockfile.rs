@@ -10,7 +10,8 @@ use std::path::Path;
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
 use nix::sys::stat::Mode;
 
-use super::{dir::Dir, trusted};
+use super::dir::Dir;
+use super::trusted::{self, Rule};
 use crate::error::{Error, Result};
 
 /// Held as long as it lives.
@@ -22,13 +23,17 @@ pub struct Lock {
 /// Takes the lock at `path`; `None` if somebody else works. The directory is made if it is missing.
 ///
 /// # Errors
-/// [`Error::Io`], [`Error::Refused`] if others could exchange the file.
+/// [`Error::Io`], [`Error::Refused`] if others could exchange the file, or hold it against us.
 pub fn try_take(path: &Path) -> Result<Option<Lock>> {
     let (above, name) = trusted::split(path)?;
     let dir = Dir::create(above, 0o755)?;
     let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-    let fd = openat(&dir.fd, name, flags, Mode::from_bits_truncate(0o600)).map_err(Error::io("open", path))?;
-    match Flock::lock(File::from(fd), FlockArg::LockExclusiveNonblock) {
+    let fd = openat(&dir.fd, name, flags, Mode::from_bits_truncate(0o600)).map_err(|why| match why {
+        nix::Error::ELOOP => Error::refused(path.display(), "it is a symbolic link; remove it"),
+        _ => Error::io("open", path)(why),
+    })?;
+    let file = trusted::regular(fd, path, Rule::Root)?;
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut file) => {
             // For people who look who works; nothing reads it.
             let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
@@ -56,6 +61,19 @@ pub fn is_held(path: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn a_file_that_others_could_hold_is_no_lock() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        std::fs::write(&path, "").unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o666)).unwrap();
+        assert!(matches!(try_take(&path), Err(Error::Refused { .. })));
+        std::fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, Mode::S_IRUSR).unwrap();
+        assert!(matches!(try_take(&path), Err(Error::Refused { .. })));
+    }
 
     #[test]
     fn two_cannot_hold_it_and_it_falls_with_its_holder() {

@@ -119,8 +119,16 @@ fn open_in(dir: &OwnedFd, name: &OsStr, path: &Path, rule: Rule) -> Result<File>
         nix::Error::ENXIO => Error::refused(path.display(), "it is not a regular file; remove it"),
         _ => Error::io("open", path)(why),
     })?;
+    regular(fd, path, rule)
+}
+
+/// Judges an open file: a regular one, root's or whose else the rule says, that others cannot write. `path` is for the messages.
+///
+/// # Errors
+/// As [`file`].
+pub fn regular(fd: OwnedFd, path: &Path, rule: Rule) -> Result<File> {
     let stat = fstat(&fd).map_err(Error::io("look at", path))?;
-    if !SFlag::from_bits_truncate(stat.st_mode).contains(SFlag::S_IFREG) {
+    if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
         return Err(Error::refused(path.display(), "it is not a regular file; remove it"));
     }
     judge(&stat, path, Sticky::DoesNotHelp, rule)?;
