@@ -17,7 +17,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers crash-sample crash lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers crash-sample crash run-crash run-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -29,7 +29,7 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients lock-backends-sample
+	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients lock-backends-sample run-crash-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -116,6 +116,12 @@ crash: tree lock-proof
 	python3 -m tests.crash
 	python3 -m tests.crash_vm
 
+# patch-run: every kill point takes an hour; bad nights.
+run-crash-sample: tree
+	python3 -m tests.run_crash --sample 24
+run-crash: tree
+	python3 -m tests.run_crash
+
 # The lock service: killed under load and at every call that changes its store; what clients saw against its history; no answer before
 # the flush.
 lock-proof: tree
@@ -137,6 +143,7 @@ bench: tools peers lock-peers
 	cargo build --locked --features server --profile dist --target $(STATIC) --example lock-load
 	python3 benches/lock.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --cache $(CACHE) --json target/bench.json \
 	  --venv $(LOCK_CLIENTS)/dlm-0.4 --load $(CARGO_TARGET_DIR)/$(STATIC)/dist/examples/lock-load
+	python3 benches/run.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --clients $(LOCK_CLIENTS) --cache $(CACHE) --json target/bench.json
 	PATCHFLAG_TEST_TOOLS=$(CARGO_TARGET_DIR)/shipped python3 -m tests.demo --json target/bench.json
 
 # A tarball to install from: `tar -C / -xf`.

@@ -2,6 +2,7 @@ use super::*;
 use crate::phase::name::PHASES;
 
 const HOLDS: [Holds; 3] = [Holds::Nothing, Holds::Perhaps, Holds::Lock];
+const ORDERED: [Ordered; 5] = [Ordered::No, Ordered::Booted, Ordered::NotYet, Ordered::Never, Ordered::Unsaid];
 
 fn seen(state: Option<Phase>, holds: Holds, ordered: Ordered, last: Last) -> Seen {
     Seen { state, holds, ordered, last }
@@ -15,7 +16,7 @@ fn everything() -> impl Iterator<Item = Seen> {
     let states = std::iter::once(None).chain(PHASES.map(Some));
     states.flat_map(|state| {
         HOLDS.into_iter().flat_map(move |holds| {
-            [Ordered::No, Ordered::Booted, Ordered::NotYet, Ordered::Never, Ordered::Unsaid].into_iter().flat_map(move |ordered| {
+            ORDERED.into_iter().flat_map(move |ordered| {
                 [Last::CutShort, Last::Failed].into_iter().map(move |last| seen(state, holds, ordered, last))
             })
         })

@@ -131,9 +131,7 @@ def locked(outcome, spans):
 
 def rebooted(outcome):
     """The host is told once a boot, and what comes behind the reboot comes in another boot."""
-    refused = {(line.pid, line.boot) for line in outcome.lines if line.script == "reboot.d/10-now" and line.rest == "4"}
-    ordered = [line.boot for line in outcome.lines if line.script == "reboot.d/10-now" and line.word == "begin"
-               and (line.pid, line.boot) not in refused]
+    ordered = [line.boot for line in outcome.lines if line.script == "reboot.d/10-now" and line.word == "end" and line.rest == "0"]
     if len(set(ordered)) != len(ordered):
         yield "the host was told to reboot twice in one boot"
     for line in outcome.lines:
