@@ -3,11 +3,14 @@
 //! All of them end up in URLs, logs, mails and terminals, so what could be read as anything else is refused at the door: a
 //! slash, `..`, control characters, marks that turn the direction of writing or cannot be seen, blanks at the ends.
 
+use std::cmp::Ordering;
 use std::collections::BTreeSet;
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::sys::glob;
 
 /// The longest name, in bytes: what every file system and protocol can carry.
 pub const NAME_LIMIT: usize = 255;
@@ -20,9 +23,13 @@ pub const LOCKS_LIMIT: usize = 16;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockName(Arc<str>);
 
-/// Who asks for a lock: by custom the host's full name.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Owner(Arc<str>);
+/// Who asks for a lock: by custom the host's full name. Host names know no case, so two owners that differ in nothing else are one;
+/// each is shown as it was written. The exception are ids that know case ([`Owner::exact`]).
+#[derive(Debug, Clone)]
+pub struct Owner {
+    text: Arc<str>,
+    key: Arc<str>,
+}
 
 /// What tells two hosts of one name apart, such as `/etc/machine-id`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,7 +59,66 @@ impl Owner {
         if first.eq_ignore_ascii_case("localhost") {
             return Err(refusal("owner", text, "every host has this name; give the host one of its own"));
         }
-        name("owner", text).map(Self)
+        let text = name("owner", text)?;
+        let folded = glob::folded(&text);
+        // Most names are in lower case: one text is enough for these.
+        let key = if folded == *text { Arc::clone(&text) } else { folded.into() };
+        Ok(Self { text, key })
+    }
+
+    /// Takes an id to the letter: what differs in case alone is another owner. One without capitals is the same in both ways.
+    ///
+    /// # Errors
+    /// As [`Owner::new`].
+    pub fn exact(text: &str) -> Result<Self> {
+        Self::new(text).map(|Self { text, .. }| Self { key: Arc::clone(&text), text })
+    }
+
+    /// By what it is compared, sorted and found.
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// Whether another spelling would be another owner.
+    pub fn knows_case(&self) -> bool {
+        glob::folded(&self.key) != *self.key
+    }
+
+    /// As it was given.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl PartialEq for Owner {
+    fn eq(&self, other: &Self) -> bool {
+        self.key == other.key
+    }
+}
+
+impl Eq for Owner {}
+
+impl PartialOrd for Owner {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Owner {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.key.cmp(&other.key)
+    }
+}
+
+impl Hash for Owner {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.key.hash(state);
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -178,7 +244,7 @@ macro_rules! as_text {
     )*};
 }
 
-as_text!(LockName Owner HostId Note);
+as_text!(LockName HostId Note);
 
 #[cfg(test)]
 mod tests {
@@ -225,6 +291,18 @@ mod tests {
             assert!(Owner::new(bad).is_err(), "{bad}");
         }
         assert!(Owner::new("localhost-7").is_ok());
+    }
+
+    #[test]
+    fn an_owner_knows_no_case_and_keeps_its_spelling() {
+        let owner = |text| Owner::new(text).unwrap();
+        let (one, other) = (owner("H1.Example.org"), owner("h1.eXAMPLE.ORG"));
+        assert!(one == other && one.cmp(&other) == Ordering::Equal && one.key() == other.key());
+        assert_eq!((one.to_string(), one.as_str()), ("H1.Example.org".into(), "H1.Example.org"));
+        assert!(owner("KÜHL") == owner("kühl") && owner("h1") != owner("h2") && !one.knows_case());
+        let exact = |text| Owner::exact(text).unwrap();
+        assert!(exact("F2") != exact("f2") && exact("F2") != owner("F2") && exact("F2").knows_case());
+        assert!(exact("f2") == owner("F2") && !exact("f2").knows_case(), "without capitals it is the same");
     }
 
     #[test]

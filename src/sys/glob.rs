@@ -2,8 +2,12 @@
 
 /// Whether the whole of `name` fits the pattern. Upper and lower case are the same: host names know no difference.
 pub fn fits(pattern: &str, name: &str) -> bool {
-    let lower = |text: &str| text.chars().flat_map(char::to_lowercase).collect::<Vec<char>>();
-    compare(&lower(pattern), &lower(name))
+    fits_exactly(&folded(pattern), &folded(name))
+}
+
+/// A name as it is compared where case does not count.
+pub fn folded(name: &str) -> String {
+    name.chars().flat_map(char::to_lowercase).collect()
 }
 
 /// Whether the whole of `name` fits the pattern to the letter: what differs in case alone is another name.

@@ -11,6 +11,7 @@ import re
 import shutil
 import signal
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta, timezone
 
 from tests import lock_history
 from tests.crash import trace
@@ -207,8 +208,8 @@ class Script:
         first = await self.take("a", ["one"])
         waiting = asyncio.create_task(self.take("b", ["one"], wait=30))
         await asyncio.sleep(0.1)
-        await self.until(lambda: self.tell("down-until", {"owner": "a", "lock": "one", "number": first["one"],
-                                                          "until": "2099-01-01T00:00:00Z"}))
+        soon = (datetime.now(timezone.utc) + timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self.until(lambda: self.tell("down-until", {"owner": "a", "lock": "one", "number": first["one"], "until": soon}))
         await self.release("a", first)
         await self.release("b", await waiting)
         several = await self.take("c", ["two", "other"])

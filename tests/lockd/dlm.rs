@@ -260,3 +260,17 @@ fn of_many_that_ask_at_once_one_is_granted() {
     assert_eq!(taken.iter().filter(|status| **status == 201).count(), 1);
     assert_eq!(taken.iter().filter(|status| **status == 400).count(), 19);
 }
+
+/// The clients compare `acquired_by` with their own name, to the letter.
+#[test]
+fn w1_a_host_with_capitals_knows_its_own_lock_again_and_is_no_second_host() {
+    let mut daemon = Daemon::with(&format!("[lock pair]\nslots = 2\n{}", crate::daemon::CLIENTS));
+    assert_eq!(take(&daemon, WEB, "web", "Web01.Example.org").1["acquired_by"], "Web01.Example.org");
+    daemon.kill_and_restart();
+    assert_eq!(get(daemon.address, WEB, "/api/v2/locks/web").1["acquired_by"], "Web01.Example.org");
+    take(&daemon, ALL, "pair", "Web01.Example.org");
+    assert_eq!(take(&daemon, ALL, "pair", "web01.example.org").1["acquired_by"], "web01.example.org");
+    assert_eq!(get(daemon.address, ALL, "/lock/1/locks/pair").1["holders"].as_array().unwrap().len(), 1);
+    let body = br#"{"data":{"acquired_by":"WEB01.example.org"}}"#;
+    assert_eq!(call(&daemon, WEB, "DELETE /api/v1/locks/web", body).0, 200);
+}

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::daemon::Daemon;
+use crate::daemon::{CLIENTS, Daemon};
 use crate::wire::{ALL, Answer, WEB, acquire, answer, connect, get, send};
 
 fn call(daemon: &Daemon, who: &str, path: &str, id: &str, group: &str) -> Answer {
@@ -54,4 +54,18 @@ fn every_failure_has_a_kind_and_a_value() {
     acquire(daemon.address, "web01", &["web"], 0);
     judge(&call(&daemon, WEB, "/v1/pre-reboot", "web01", "web"), 409, "refused");
     judge(&call(&daemon, WEB, "/v1/steady-state", "web01", "web"), 409, "refused");
+}
+
+/// The id is case-sensitive: that of another node may differ in nothing else.
+#[test]
+fn ids_that_differ_in_case_are_two_nodes() {
+    let daemon = Daemon::with(&format!("[lock web]\nslots = 2\n{CLIENTS}"));
+    for id in ["f2", "F2"] {
+        assert_eq!(call(&daemon, ALL, "/v1/pre-reboot", id, "web").0, 200);
+    }
+    assert_eq!(call(&daemon, ALL, "/v1/pre-reboot", "f3", "web").0, 423, "each of them has a slot");
+    assert_eq!(call(&daemon, WEB, "/v1/pre-reboot", "WEB01", "rack-1").0, 403, "patterns know case here as well");
+    let force = json!({"owner": "F2", "lock": "web", "by": "ops", "reason": "dead"}).to_string();
+    assert_eq!(raw(&daemon, ALL, "POST /lock/1/force-release", force.as_bytes()).1, json!({"found": true}));
+    assert_eq!(get(daemon.address, ALL, "/lock/1/locks/web").1["holders"][0]["owner"], "f2");
 }

@@ -85,7 +85,8 @@ fn several_locks_are_granted_together_or_not_at_all() {
 fn w16_force_takes_a_name_and_a_reason_and_stays_in_the_history() {
     let daemon = Daemon::start();
     let held = number(&acquire(daemon.address, "web01", &["web"], 0));
-    let down = json!({"owner": "web01", "lock": "web", "number": held, "until": "2099-01-01T00:00:00Z"});
+    let until = (chrono::Utc::now() + chrono::TimeDelta::hours(1)).to_rfc3339();
+    let down = json!({"owner": "web01", "lock": "web", "number": held, "until": until});
     assert_eq!(post(daemon.address, ALL, "/lock/1/down-until", &down).1, json!({"found": true}));
     let mut force = json!({"owner": "web01", "lock": "web", "by": "ops", "reason": ""});
     assert_eq!(post(daemon.address, ALL, "/lock/1/force-release", &force).0, 400);
@@ -182,4 +183,44 @@ fn an_overdue_grant_is_told_to_the_programs_and_lasts() {
     assert_eq!((&holder["number"], &holder["overdue"]), (&json!(held), &json!(true)));
     let since = holder["since"].as_str().unwrap();
     assert_eq!(std::fs::read_to_string(&said).unwrap(), format!("web web01 {held} {since}\n"));
+}
+
+#[test]
+fn nobody_says_a_time_that_the_service_could_not_read_again() {
+    let mut daemon = Daemon::start();
+    let held = number(&acquire(daemon.address, "web01", &["web"], 0));
+    let down = |daemon: &Daemon, until: &str| {
+        let said = json!({"owner": "web01", "lock": "web", "number": held, "until": until});
+        post(daemon.address, ALL, "/lock/1/down-until", &said)
+    };
+    let (status, word) = down(&daemon, "9999-12-31T23:59:59-12:00");
+    assert!(status == 400 && word["error"].as_str().unwrap().contains("0001 to 9999"), "{word}");
+    let (status, word) = down(&daemon, "9999-12-31T23:59:59Z");
+    assert!(status == 409 && word["error"].as_str().unwrap().contains("30 days"), "{word}");
+    let soon = (chrono::Utc::now() + chrono::TimeDelta::days(29)).to_rfc3339();
+    assert_eq!(down(&daemon, &soon).0, 200);
+    assert_eq!(get(daemon.address, ALL, "/lock/1/history").1["events"].as_array().unwrap().len(), 2);
+    daemon.kill_and_restart();
+    assert_eq!(get(daemon.address, ALL, "/lock/1/locks/web").1["holders"][0]["number"], held);
+}
+
+#[test]
+fn w1_a_name_in_capitals_is_no_second_owner() {
+    let mut daemon = Daemon::with(&format!("[lock web]\nslots = 2\n{CLIENTS}"));
+    let ask = |daemon: &Daemon, owner: &str, host_id: &str| {
+        let asked = json!({"owner": owner, "host_id": host_id, "boot": "b", "locks": ["web"]});
+        post(daemon.address, ALL, "/lock/1/acquire", &asked)
+    };
+    let held = number(&ask(&daemon, "H1.Example.org", "one"));
+    let again = ask(&daemon, "h1.example.org", "one");
+    assert_eq!((number(&again), &again.1["grants"][0]["owner"]), (held, &json!("h1.example.org")), "as it was asked");
+    daemon.kill_and_restart();
+    let clone = ask(&daemon, "h1.EXAMPLE.org", "other");
+    assert!(clone.0 == 409 && clone.1["error"].as_str().unwrap().contains("host id one holds"), "{clone:?}");
+    let stands = get(daemon.address, ALL, "/lock/1/locks/web").1;
+    assert_eq!(stands["holders"].as_array().unwrap().len(), 1);
+    assert_eq!(stands["holders"][0]["owner"], "H1.Example.org");
+    assert_eq!(get(daemon.address, ALL, "/lock/1/history?owner=h1.EXAMPLE.org").1["events"][0]["number"], held);
+    let force = json!({"owner": "H1.EXAMPLE.org", "lock": "web", "by": "ops", "reason": "dead"});
+    assert_eq!(post(daemon.address, ALL, "/lock/1/force-release", &force).1, json!({"found": true}));
 }

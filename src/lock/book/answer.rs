@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::queue::ConnectionId;
+use super::release::DOWN_LIMIT;
 use crate::lock::grant::{Event, Grant, Holder, Number};
 use crate::lock::name::{LockName, Owner, quoted};
 use crate::sys::clock::{Moment, stamp};
@@ -81,7 +82,7 @@ pub enum Noted {
     Done,
     /// There is no such grant.
     Absent,
-    /// The number is another owner's.
+    /// Nothing was written down.
     Refused(Refusal),
 }
 
@@ -141,6 +142,11 @@ pub enum Refusal {
         /// Until when.
         until: Moment,
     },
+    /// It would be down for longer than [`DOWN_LIMIT`].
+    DownTooLong {
+        /// Who.
+        owner: Owner,
+    },
 }
 
 /// The command that frees a lock by force. What clients chose is quoted: the line is there to be pasted by root.
@@ -180,6 +186,11 @@ impl fmt::Display for Refusal {
                 "refusing to take the lock from {owner}: it said that it would be down until {}; \
                  --while-down if you know better",
                 stamp(*until)
+            ),
+            Self::DownTooLong { owner } => write!(
+                f,
+                "refusing to note that {owner} will be down: that is more than {} days ahead; say it again nearer to then",
+                DOWN_LIMIT.as_secs() / 86_400
             ),
         }
     }

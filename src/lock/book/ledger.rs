@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use crate::error::{Error, Result};
 use crate::lock::grant::{Change, Event, Grant, Holder, Number, Stored};
 use crate::lock::name::{LockName, LockSet, Owner};
+use crate::sys::glob;
 
 /// Numbers beyond this are no numbers of ours: a store keeps them as signed 64 bits, and there must be room to go on.
 const HIGHEST: u64 = i64::MAX as u64 / 2;
@@ -98,6 +99,18 @@ impl Ledger {
     /// The grant that an owner has of a lock; nobody has two of one.
     pub fn held_by(&self, lock: &LockName, owner: &Owner) -> Option<&Grant> {
         self.holders(lock).iter().find(|grant| grant.owner == *owner)
+    }
+
+    /// The grant that a person means by an owner's name: the one that is spelled like that, else the one of any spelling.
+    pub fn meant(&self, lock: &LockName, owner: &Owner) -> Option<&Grant> {
+        let spelled = |grant: &&Grant| grant.owner.as_str() == owner.as_str();
+        let meant = |grant: &&Grant| glob::folded(grant.owner.as_str()) == glob::folded(owner.as_str());
+        let holders = self.holders(lock);
+        holders.iter().find(spelled).or_else(|| self.held_by(lock, owner)).or_else(|| {
+            // Another spelling of an id that knows case, if nobody else can be meant.
+            let mut others = holders.iter().filter(meant);
+            others.next().filter(|_| others.next().is_none())
+        })
     }
 
     /// The grant of a lock that has this number.

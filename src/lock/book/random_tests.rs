@@ -28,17 +28,18 @@ const CASES: u32 = 500;
 /// How long anybody holds a lock once all behave well.
 const HOLD: Duration = Duration::from_mins(10);
 
-/// Owner's name, and which host it is; `None`: a client that polls. Two are clones, one has a name in two protocols.
+/// Owner's name, and which host it is; `None`: a client that polls. Two are clones, one has a name in two protocols, and neither
+/// is another one by its spelling.
 const CLIENTS: [(&str, Option<&str>); 9] = [
     ("n0", Some("h0")),
     ("n1", Some("h1")),
     ("n2", Some("h2")),
     ("n3", Some("h3")),
     ("n4", Some("h4")),
-    ("n0", Some("clone")),
+    ("N0", Some("clone")),
     ("p0", None),
     ("p1", None),
-    ("n1", None),
+    ("N1", None),
 ];
 
 #[derive(Debug, Clone, Copy)]
@@ -122,6 +123,10 @@ fn lock(index: usize) -> LockName {
 
 fn owner(who: usize) -> Owner {
     OWNERS[who].clone()
+}
+
+fn is_one_name(one: usize, other: usize) -> bool {
+    CLIENTS[one].0.eq_ignore_ascii_case(CLIENTS[other].0)
 }
 
 fn is_polling(who: usize) -> bool {
@@ -258,7 +263,7 @@ impl World {
     fn ask(&mut self, who: usize, mask: usize, is_waiting: bool) -> bool {
         let mask = if is_polling(who) { 1 << mask.trailing_zeros() } else { mask };
         self.forget();
-        let clashes = |other: usize| other != who && CLIENTS[other].0 == CLIENTS[who].0;
+        let clashes = |other: usize| other != who && is_one_name(other, who);
         let is_refused = self.held.iter().any(|held| mask & (1 << held.lock) != 0 && clashes(held.who))
             || self.wishes.iter().any(|wish| {
                 mask & wish.mask != 0 && clashes(wish.who) && (wish.offer.is_some() || self.is_present(wish))
@@ -303,7 +308,7 @@ impl World {
                 }
             }
             Acquired::Refused(Refusal::Deadlock { .. }) => {
-                assert!(!is_refused && self.held.iter().any(|held| CLIENTS[held.who].0 == CLIENTS[who].0));
+                assert!(!is_refused && self.held.iter().any(|held| is_one_name(held.who, who)));
                 if let Some(at) = place {
                     self.wishes.remove(at);
                 }
@@ -355,8 +360,7 @@ impl World {
             (Released::Ended(grant), Some(held)) => {
                 assert_eq!(grant.number, held.number);
                 self.held.retain(|other| *other != held);
-                let is_void =
-                    |wish: &Wish| wish.mask & (1 << held.lock) != 0 && CLIENTS[wish.who].0 == CLIENTS[held.who].0;
+                let is_void = |wish: &Wish| wish.mask & (1 << held.lock) != 0 && is_one_name(wish.who, held.who);
                 for wish in self.wishes.iter_mut().filter(|wish| is_void(wish)) {
                     wish.offer = None;
                 }
@@ -376,8 +380,7 @@ impl World {
     }
 
     fn force(&mut self, who: usize, lock_index: usize, while_down: WhileDown) {
-        let held =
-            self.held.iter().find(|held| held.lock == lock_index && CLIENTS[held.who].0 == CLIENTS[who].0).copied();
+        let held = self.held.iter().find(|held| held.lock == lock_index && is_one_name(held.who, who)).copied();
         let moment = self.now().moment;
         let is_down =
             self.book.ledger().held_by(&lock(lock_index), &owner(who)).is_some_and(|grant| grant.is_down(moment));
@@ -415,7 +418,7 @@ impl World {
             }
             Op::Release { who, lock } => self.release(who, lock),
             Op::Wrong { who, lock: index } => {
-                let others = self.held.iter().find(|held| CLIENTS[held.who].0 != CLIENTS[who].0 && held.lock == index);
+                let others = self.held.iter().find(|held| !is_one_name(held.who, who) && held.lock == index);
                 let number = others.map_or(Number(self.highest.0 + 1), |held| held.number);
                 let out = self.book.release(&lock(index), &owner(who), number, self.now());
                 self.ended(&out.answer, None);
@@ -424,7 +427,7 @@ impl World {
             }
             Op::Legacy { who, lock: index } => {
                 self.forget();
-                let is_legacy = |other: usize| is_polling(other) && CLIENTS[other].0 == CLIENTS[who].0;
+                let is_legacy = |other: usize| is_polling(other) && is_one_name(other, who);
                 self.wishes.retain(|wish| !is_legacy(wish.who) || wish.mask != 1 << index);
                 let held = self.held.iter().find(|held| held.lock == index && is_legacy(held.who)).copied();
                 let out = self.book.release_legacy(&lock(index), &owner(who), self.now());
@@ -517,7 +520,8 @@ impl World {
     /// No group of owners whose every member waits for what only members hold.
     fn check_deadlock(&self) {
         let names = ["n0", "n1", "n2", "n3", "n4", "p0", "p1"];
-        let of = |who: usize| 1usize << names.iter().position(|name| *name == CLIENTS[who].0).unwrap();
+        let of =
+            |who: usize| 1usize << names.iter().position(|name| name.eq_ignore_ascii_case(CLIENTS[who].0)).unwrap();
         let waiting = self.wishes.iter().fold(0, |group, wish| group | of(wish.who));
         let holding = self.held.iter().fold(0, |group, held| group | of(held.who));
         let both = waiting & holding;

@@ -1,5 +1,7 @@
 //! How a grant ends, and what a holder or a person says of one while it lasts.
 
+use std::time::Duration;
+
 use super::answer::{Noted, Outcome, Refusal, Released};
 use super::queue::{Seq, Waiter};
 use super::time::Now;
@@ -7,6 +9,9 @@ use super::{Book, Output};
 use crate::lock::grant::{Change, Event, Grant, Holder, Number};
 use crate::lock::name::{LockName, Note, Owner};
 use crate::sys::clock::Moment;
+
+/// The longest time ahead for which a holder may say that it will be down: longer ones only shield a grant from people.
+pub const DOWN_LIMIT: Duration = Duration::from_hours(30 * 24);
 
 /// Whether a grant is taken from a holder that is down because it said so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,7 +62,7 @@ impl Book {
     /// Ends an owner's grant by somebody's order. What is only offered is nobody's yet, and cannot be taken.
     pub fn force_release(&mut self, force: Force, now: Now) -> Outcome<Released> {
         self.step(now, |book, out| {
-            let Some(grant) = book.ledger.held_by(&force.lock, &force.owner).cloned() else { return Released::Absent };
+            let Some(grant) = book.ledger.meant(&force.lock, &force.owner).cloned() else { return Released::Absent };
             if let Some(until) = grant.down_until
                 && grant.is_down(now.moment)
                 && force.while_down == WhileDown::Refuse
@@ -68,7 +73,7 @@ impl Book {
         })
     }
 
-    /// The holder says until when it will be down; `None`: it is back.
+    /// The holder says until when it will be down, at most [`DOWN_LIMIT`] ahead; `None`: it is back.
     pub fn down_until(
         &mut self,
         lock: &LockName,
@@ -77,7 +82,11 @@ impl Book {
         until: Option<Moment>,
         now: Now,
     ) -> Outcome<Noted> {
+        let is_too_far = |until: Moment| (until - now.moment).to_std().is_ok_and(|ahead| ahead > DOWN_LIMIT);
         self.step(now, |book, out| match book.owned(lock, owner, number) {
+            Ok(Some(_)) if until.is_some_and(is_too_far) => {
+                Noted::Refused(Refusal::DownTooLong { owner: owner.clone() })
+            }
             Ok(Some(grant)) => {
                 if grant.down_until != until {
                     book.record(event(&grant, Change::Down(until), now), out);
@@ -110,7 +119,7 @@ impl Book {
 
     fn owned(&self, lock: &LockName, owner: &Owner, number: Number) -> Result<Option<Grant>, Refusal> {
         match self.ledger.numbered(lock, number) {
-            Some(grant) if grant.owner == *owner => Ok(Some(grant.clone())),
+            Some(grant) if grant.owner == *owner || grant.owner.as_str() == owner.as_str() => Ok(Some(grant.clone())),
             Some(grant) => Err(Refusal::NotYours { lock: lock.clone(), number, owner: grant.owner.clone() }),
             None => Ok(None),
         }

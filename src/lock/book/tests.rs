@@ -425,6 +425,20 @@ fn a_host_that_is_down_as_it_said_is_forced_only_by_saying_so() {
 }
 
 #[test]
+fn nobody_is_down_for_longer_than_thirty_days() {
+    let mut scene = Scene::default();
+    let number = scene.get("w1", "web")[0];
+    let mut down = |days| {
+        let until = scene.now().moment + TimeDelta::days(days);
+        let out = scene.book.down_until(&lock("web"), &owner("w1"), number, Some(until), scene.now());
+        scene.take(out)
+    };
+    assert_eq!(down(30), Noted::Done);
+    assert!(matches!(down(31), Noted::Refused(Refusal::DownTooLong { .. })));
+    assert_eq!(down(-400_000), Noted::Done, "who is back already may say so");
+}
+
+#[test]
 fn only_the_holder_says_until_when_it_is_down() {
     let mut scene = Scene::default();
     let number = scene.get("w1", "web")[0];
@@ -473,6 +487,49 @@ fn the_same_name_on_another_host_is_refused_with_the_command_that_frees_the_lock
     scene.wait("w1", "db");
     let out = scene.book.acquire(Ask { locks: locks("db"), ..ask(Wait::Open(ConnectionId(7))) }, scene.now());
     assert!(matches!(scene.take(out), Acquired::Refused(Refusal::OtherWaiter { .. })));
+}
+
+/// W1: host names know no case, so a name in capitals is no second name.
+#[test]
+fn one_name_in_two_spellings_is_one_owner() {
+    let mut scene = Scene::default();
+    scene.slots("web", 2);
+    let number = scene.get("h1.example.org", "web");
+    assert!(matches!(scene.ask("H1.Example.org", "web", Wait::No), Acquired::Refused(Refusal::OtherHolder { .. })));
+    let ask = Ask {
+        owner: owner("H1.EXAMPLE.org"),
+        host_id: HostId::new("id-of-h1.example.org").unwrap(),
+        boot: Note::new("boot-1").unwrap(),
+        locks: locks("web"),
+        reason: None,
+        wait: Wait::No,
+    };
+    let out = scene.book.acquire(ask, scene.now());
+    assert_eq!(numbers(scene.take(out)), number, "the same host by another spelling has the same grant");
+    assert_eq!(scene.holders("web"), ["h1.example.org"]);
+    assert!(matches!(scene.poll("H1.example.org", "db"), Acquired::Granted(_)));
+    assert_eq!(numbers(scene.poll("h1.example.org", "db")), numbers(scene.poll("H1.example.org", "db")));
+    assert!(matches!(scene.force("H1.EXAMPLE.ORG", "web", WhileDown::Refuse), Released::Ended(_)));
+}
+
+#[test]
+fn an_id_that_knows_case_is_two_in_two_spellings_and_force_ends_the_one_that_was_spelled() {
+    let mut scene = Scene::default();
+    scene.slots("web", 3);
+    let reserve = |scene: &mut Scene, id: &str| {
+        let (owner, lock) = (Owner::exact(id).unwrap(), lock("web"));
+        let interval = Duration::from_mins(1);
+        let poll = Poll { owner, protocol: Protocol::FleetLock, lock, reason: None, interval };
+        let out = scene.book.poll(poll, scene.now());
+        numbers(scene.take(out))
+    };
+    assert_ne!(reserve(&mut scene, "F2"), reserve(&mut scene, "f2"));
+    assert!(matches!(scene.force("F2", "web", WhileDown::Refuse), Released::Ended(_)));
+    assert_eq!(scene.holders("web"), ["f2"]);
+    reserve(&mut scene, "F2");
+    assert!(matches!(scene.force("f2", "web", WhileDown::Refuse), Released::Ended(_)));
+    assert_eq!(scene.holders("web"), ["F2"]);
+    assert!(matches!(scene.force("f2", "web", WhileDown::Refuse), Released::Ended(_)), "nobody else can be meant");
 }
 
 #[test]

@@ -52,7 +52,8 @@ impl Client {
     /// # Errors
     /// [`Forbidden`].
     pub fn may_act_for(&self, owner: &Owner) -> Result<(), Forbidden> {
-        if self.owners.iter().any(|pattern| glob::fits(pattern, owner.as_str())) {
+        let fits = if owner.knows_case() { glob::fits_exactly } else { glob::fits };
+        if self.owners.iter().any(|pattern| fits(pattern, owner.as_str())) {
             return Ok(());
         }
         Err(Forbidden(format!("refusing owner {owner}: client {} may act for {}", self.name, list(&self.owners))))
@@ -215,6 +216,9 @@ mod tests {
         assert!(web.may_act_for(&owner("web01")).is_ok() && web.may_touch(&lock("rack-3")).is_ok());
         assert!(web.may_act_for(&owner("WEB01")).is_ok(), "host names know no case");
         assert!(web.may_touch(&lock("Web")).is_err(), "locks do: Web and web would be two");
+        let exact = |n| Owner::exact(n).unwrap();
+        assert!(web.may_act_for(&exact("web01")).is_ok());
+        assert!(web.may_act_for(&exact("WEB01")).is_err(), "to the letter it would be one owner more");
         let words = web.may_act_for(&owner("db01")).unwrap_err().to_string();
         assert_eq!(words, "refusing owner db01: client web may act for web*, mail");
         assert!(web.may_touch(&lock("rack-33")).is_err() && web.may_force().is_err());

@@ -92,7 +92,8 @@ pub fn poll(book: &mut Book, poll: Poll, now: Now) -> Outcome<Polled> {
     let Outcome { answer, events, notices } = book.poll(poll, now);
     let answer = match answer {
         Acquired::Granted(grants) => match grants.first().map(Shown::from) {
-            Some(shown) if was_held => Polled::Again(shown, slots(book, &lock)),
+            // The client compares the answer with its own name, to the letter.
+            Some(shown) if was_held => Polled::Again(Shown { owner: owner.to_string(), ..shown }, slots(book, &lock)),
             Some(shown) => Polled::New(shown),
             None => Polled::Waiting(book.brief(&lock, &owner, now).to_string()),
         },
@@ -108,6 +109,12 @@ pub fn look(book: &Book, lock: &LockName, is_own: impl Fn(&Owner) -> bool) -> Op
     let own = holders.iter().find(|grant| is_legacy(grant) && is_own(&grant.owner));
     let first = || holders.first().filter(|_| holders.len() >= book.slots(lock));
     own.or_else(first).map(Shown::from)
+}
+
+/// The same for one who is known by its name: its own grant is spelled as it spells itself.
+pub fn look_as(book: &Book, lock: &LockName, owner: &Owner) -> Option<Shown> {
+    let own = book.ledger().held_by(lock, owner).filter(|grant| is_legacy(grant));
+    own.map(|grant| Shown { owner: owner.to_string(), ..grant.into() }).or_else(|| look(book, lock, |_| false))
 }
 
 /// All grants of the locks that a client may touch, by lock.

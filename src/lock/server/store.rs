@@ -8,6 +8,7 @@ mod change;
 mod history;
 mod rows;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -19,16 +20,19 @@ pub use change::Change;
 pub use history::Query;
 
 use crate::error::{Error, Result};
+use crate::exit;
 use crate::lock::grant::{Event, Grant, Stored};
 use crate::lock::wire;
 use crate::sys::clock::{Moment, stamp};
 use crate::sys::dir::Dir;
 use crate::sys::{replace, trusted};
 
-/// `SQLite` takes 32,766 values in one statement; a row has at most ten.
+/// `SQLite` takes 32,766 values in one statement; a row has at most eleven.
 const ROWS: usize = 1000;
 /// How many old events one step of [`Store::prune`] looks at.
 const PRUNED: i64 = 500;
+/// Of how many events people are told that they cannot be read.
+const TOLD: usize = 100;
 /// `SQLite`'s result codes, sqlite.org/rescode.html.
 const BUSY: i32 = 5;
 const NOT_A_DATABASE: i32 = 26;
@@ -41,6 +45,8 @@ pub struct Store {
     runtime: Runtime,
     connection: Option<SqliteConnection>,
     path: PathBuf,
+    /// What is wrong in the history, as far as people were told.
+    told: BTreeSet<String>,
 }
 
 impl Store {
@@ -68,7 +74,7 @@ impl Store {
             .enable_time()
             .build()
             .map_err(Error::io("start the store of", path))?;
-        let mut store = Self { runtime, connection: None, path: path.to_path_buf() };
+        let mut store = Self { runtime, connection: None, path: path.to_path_buf(), told: BTreeSet::new() };
         store.connect()?;
         Ok(store)
     }
@@ -167,14 +173,26 @@ impl Store {
         })
     }
 
-    /// Events of the history, the newest first: those that `allowed` lets through, of at most so many that are looked at.
+    /// Events of the history, the newest first: those that `allowed` lets through, of at most so many that are looked at. One that
+    /// cannot be read is left out, and told of.
     ///
     /// # Errors
     /// [`Error::Failed`] if they cannot be read.
     pub fn history(&mut self, query: &Query, allowed: &dyn Fn(&str) -> bool) -> Result<Vec<wire::Event>> {
         let rows = self
             .run("read", async |connection: &mut SqliteConnection| history::read(connection, query, allowed).await)?;
-        rows.iter().map(rows::event).collect()
+        Ok(rows.iter().filter_map(|row| self.readable(row)).collect())
+    }
+
+    /// One event that cannot be read hides no other; it is told of once.
+    fn readable(&mut self, row: &SqliteRow) -> Option<wire::Event> {
+        rows::event(row)
+            .inspect_err(|why| {
+                if self.told.len() < TOLD && self.told.insert(why.to_string()) {
+                    exit::warn(format_args!("{why}; the history is shown without it"));
+                }
+            })
+            .ok()
     }
 
     /// Forgets some of what ended before a moment: one small step. The highest number and the highest id stay, so that neither is
@@ -267,11 +285,15 @@ async fn write(connection: &mut SqliteConnection, events: &[rows::EventRow<'_>],
     }
     for some in change.held.chunks(ROWS) {
         let mut query = QueryBuilder::new(
-            "INSERT OR REPLACE INTO held (number, lock, owner, host_id, boot, protocol, since, reason, down_until, told_overdue) ",
+            "INSERT OR REPLACE INTO held (number, lock, owner, spelling, host_id, boot, protocol, since, reason, down_until, told_overdue) ",
         );
         query.push_values(some.iter().map(rows::HeldRow::new), |mut row, held| {
-            row.push_bind(held.number).push_bind(held.lock).push_bind(held.owner).push_bind(held.host_id);
-            row.push_bind(held.boot).push_bind(held.protocol).push_bind(held.since).push_bind(held.reason);
+            row.push_bind(held.number).push_bind(held.lock).push_bind(held.owner).push_bind(held.spelling);
+            row.push_bind(held.host_id)
+                .push_bind(held.boot)
+                .push_bind(held.protocol)
+                .push_bind(held.since)
+                .push_bind(held.reason);
             row.push_bind(held.down_until).push_bind(held.told_overdue);
         });
         execute(connection, query, some.len()).await?;

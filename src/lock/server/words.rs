@@ -108,7 +108,9 @@ pub enum Reply {
 impl Reply {
     /// Puts an answer of the book into words.
     pub fn new(answer: Acquired, book: &Book, owner: &Owner, locks: &LockSet, now: Now) -> Self {
-        let one = |held: &Grant| grant(held, book.is_overdue(held, now.moment));
+        // Spelled as the one who asks spells it: it compares.
+        let one =
+            |held: &Grant| wire::Grant { owner: owner.to_string(), ..grant(held, book.is_overdue(held, now.moment)) };
         match answer {
             Acquired::Granted(grants) => Self::Granted(grants.iter().map(one).collect()),
             Acquired::Waiting(_) => Self::Waiting,

@@ -14,7 +14,7 @@ use axum::routing::post;
 
 use super::answer::Answer;
 use super::body;
-use super::named::{lock_of, owner_of};
+use super::named::lock_of;
 use super::{Caller, Denied, is_there};
 use crate::lock::book::acquire::Poll;
 use crate::lock::grant::Protocol;
@@ -67,6 +67,8 @@ async fn node(who: Who, headers: &HeaderMap, body: Body) -> Result<Node, Denied>
     let Caller(client) = who?;
     form::judge_header(headers.get("fleet-lock-protocol").map(axum::http::HeaderValue::as_bytes))?;
     let said = form::read(&body::bytes(body).await?)?;
-    let (lock, owner) = (lock_of(&client, &said.group)?, owner_of(&client, &said.id)?);
+    // The id is case-sensitive by the specification: two nodes whose ids differ in case alone are never taken for one.
+    let (lock, owner) = (lock_of(&client, &said.group)?, Owner::exact(&said.id)?);
+    client.may_act_for(&owner)?;
     Ok(Node { client, lock, owner })
 }

@@ -17,6 +17,7 @@ use super::answer::Answer;
 use super::body;
 use super::named::owner_of;
 use super::{Caller, Denied, Peer, is_there};
+use crate::lock::book::Book;
 use crate::lock::book::acquire::Poll;
 use crate::lock::grant::Protocol;
 use crate::lock::name::{LockName, Owner};
@@ -57,8 +58,11 @@ async fn show(State(service): Of, Extension(peer): From, who: Who, name: Name) -
         };
         let lock = lock_of(&client, name)?;
         let (name, asks) = (lock.to_string(), host.clone());
-        let is_own = move |owner: &Owner| asks.as_ref() == Some(owner);
-        let found = service.desk.ask(Orphan::Skip, move |book, _| read(legacy::look(book, &lock, is_own))).await?;
+        let look = move |book: &Book| match &asks {
+            Some(owner) => legacy::look_as(book, &lock, owner),
+            None => legacy::look(book, &lock, |_| false),
+        };
+        let found = service.desk.ask(Orphan::Skip, move |book, _| read(look(book))).await?;
         Ok(form::shown(&name, found.as_ref(), host.as_ref()))
     };
     done.await.unwrap_or_else(form::denied)

@@ -145,7 +145,7 @@ async fn history(
     let owner = asked.owner.as_deref().map(Owner::new).transpose()?;
     let query = Query {
         lock: lock.map(|lock| lock.to_string()),
-        owner: owner.map(|owner| owner.to_string()),
+        owner,
         before: asked.before,
         limit: asked.limit.unwrap_or(EVENTS).min(MOST_EVENTS),
     };

@@ -154,3 +154,17 @@ fn w48_a_list_has_the_locks_that_the_client_may_touch() {
     let seen: Vec<String> = list(&book, &client(&["*"])).into_iter().map(|shown| shown.lock).collect();
     assert_eq!(seen, ["web"]);
 }
+
+#[test]
+fn whoever_asks_is_answered_in_its_own_spelling() {
+    let mut book = book(1, &["H1.Example.org"]);
+    let Polled::Again(shown, _) = asked(&mut book, "h1.example.org") else { panic!("not the same owner") };
+    assert_eq!(shown.owner, "h1.example.org");
+    assert_eq!(
+        look(&book, &lock(), |_| true).unwrap().owner,
+        "H1.Example.org",
+        "as the client that took it compares it"
+    );
+    assert_eq!(look_as(&book, &lock(), &owner("h1.example.org")).unwrap().owner, "h1.example.org");
+    assert_eq!(look_as(&book, &lock(), &owner("h2")).unwrap().owner, "H1.Example.org");
+}

@@ -3,6 +3,8 @@
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, SqliteConnection};
 
+use crate::lock::name::Owner;
+
 /// How many events one look through the history reads at most: the desk does nothing else meanwhile.
 const LOOKED_AT: usize = 20_000;
 const PAGE: u32 = 500;
@@ -13,7 +15,7 @@ pub struct Query {
     /// Of this lock only.
     pub lock: Option<String>,
     /// Of this owner only.
-    pub owner: Option<String>,
+    pub owner: Option<Owner>,
     /// Older than the event with this id.
     pub before: Option<i64>,
     /// At most so many.
@@ -54,7 +56,8 @@ async fn page(connection: &mut SqliteConnection, query: &Query, before: i64) -> 
         sql.push(" AND lock = ").push_bind(lock);
     }
     if let Some(owner) = &query.owner {
-        sql.push(" AND owner = ").push_bind(owner);
+        // An id that knows case is kept as it is written.
+        sql.push(" AND owner IN (").push_bind(owner.key()).push(", ").push_bind(owner.as_str()).push(")");
     }
     sql.push(" ORDER BY id DESC LIMIT ").push_bind(PAGE);
     sql.build().fetch_all(connection).await

@@ -5,6 +5,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
 use crate::error::{Error, Result};
+use crate::exit;
 use crate::lock::grant::{Event, Grant, Holder, Number, Protocol};
 use crate::lock::name::{HostId, LockName, Note, Owner};
 use crate::lock::server::words;
@@ -44,7 +45,7 @@ impl<'a> EventRow<'a> {
             at: stamp(event.at),
             lock: event.lock.as_str(),
             number: signed(event.number),
-            owner: event.owner.as_str(),
+            owner: event.owner.key(),
             kind,
             details: details.to_string(),
         })
@@ -60,7 +61,7 @@ pub fn event(row: &SqliteRow) -> Result<wire::Event> {
     object.insert("event".into(), Value::String(whole(row, "kind")?));
     Ok(wire::Event {
         id,
-        at: clock::parse(&whole(row, "at")?)?,
+        at: clock::parse(&whole(row, "at")?).map_err(|why| wrong(&why))?,
         lock: whole(row, "lock")?,
         number: number(integer(row, "number")?)?.0,
         owner: whole(row, "owner")?,
@@ -73,6 +74,8 @@ pub struct HeldRow<'a> {
     pub number: i64,
     pub lock: &'a str,
     pub owner: &'a str,
+    /// How the owner is written, if that is not how it is compared.
+    pub spelling: Option<&'a str>,
     pub host_id: Option<&'a str>,
     pub boot: Option<&'a str>,
     pub protocol: Option<String>,
@@ -91,7 +94,8 @@ impl<'a> HeldRow<'a> {
         Self {
             number: signed(grant.number),
             lock: grant.lock.as_str(),
-            owner: grant.owner.as_str(),
+            owner: grant.owner.key(),
+            spelling: Some(grant.owner.as_str()).filter(|text| *text != grant.owner.key()),
             host_id,
             boot,
             protocol,
@@ -103,18 +107,29 @@ impl<'a> HeldRow<'a> {
     }
 }
 
-/// A grant that is held.
+/// A grant that is held. It is held whatever became of what is only told of it: a time that cannot be read is left out, and told;
+/// one since when, is for ever, so that people look.
 pub fn grant(row: &SqliteRow) -> Result<Grant> {
+    let number = number(integer(row, "number")?)?;
     Ok(Grant {
         lock: LockName::new(&whole(row, "lock")?)?,
-        number: number(integer(row, "number")?)?,
-        owner: Owner::new(&whole(row, "owner")?)?,
+        number,
+        owner: match text(row, "spelling")? {
+            Some(spelling) => Owner::new(&spelling)?,
+            None => Owner::exact(&whole(row, "owner")?)?,
+        },
         holder: holder(row)?,
-        since: clock::parse(&whole(row, "since")?)?,
-        reason: text(row, "reason")?.map(|reason| Note::new(&reason)).transpose()?,
-        down_until: moment(row, "down_until")?,
-        told_overdue: moment(row, "told_overdue")?,
+        since: known(number, "since", clock::parse(&whole(row, "since")?)).unwrap_or(Moment::UNIX_EPOCH),
+        reason: text(row, "reason")?.and_then(|reason| known(number, "reason", Note::new(&reason))),
+        down_until: moment(row, number, "down_until")?,
+        told_overdue: moment(row, number, "told_overdue")?,
     })
+}
+
+/// What is not needed to know who holds what.
+fn known<T>(number: Number, column: &str, read: Result<T>) -> Option<T> {
+    read.inspect_err(|why| exit::warn(format_args!("grant {number} in the store stays, without its {column}: {why}")))
+        .ok()
 }
 
 fn holder(row: &SqliteRow) -> Result<Holder> {
@@ -142,6 +157,6 @@ fn whole(row: &SqliteRow, column: &str) -> Result<String> {
     text(row, column)?.ok_or_else(|| wrong(column, &"it is empty"))
 }
 
-fn moment(row: &SqliteRow, column: &str) -> Result<Option<Moment>> {
-    text(row, column)?.map(|stamp| clock::parse(&stamp)).transpose()
+fn moment(row: &SqliteRow, number: Number, column: &str) -> Result<Option<Moment>> {
+    Ok(text(row, column)?.and_then(|stamp| known(number, column, clock::parse(&stamp))))
 }

@@ -114,6 +114,65 @@ fn what_fails_in_the_middle_has_not_happened() {
 }
 
 #[test]
+fn an_owner_is_found_in_any_spelling_and_shown_in_its_own() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    let (dlm, fleet) = (Holder::Legacy(Protocol::Dlm), Holder::Legacy(Protocol::FleetLock));
+    let mut one = event(1, Happened::Granted { holder: dlm, reason: None });
+    one.owner = Owner::new("H1.Example.org").unwrap();
+    let mut other = event(2, Happened::Granted { holder: fleet, reason: None });
+    other.owner = Owner::exact("F2").unwrap();
+    pair.write(&[one, other]);
+    let held = pair.store.load().unwrap().grants;
+    assert_eq!((held[0].owner.as_str(), held[0].owner.key()), ("H1.Example.org", "h1.example.org"));
+    assert!(held[1].owner.knows_case() && held[1].owner.as_str() == "F2");
+    for name in ["h1.EXAMPLE.org", "F2"] {
+        let query = Query { owner: Some(Owner::new(name).unwrap()), limit: 10, ..Query::default() };
+        assert_eq!(pair.store.history(&query, &|_| true).unwrap().len(), 1, "{name}");
+    }
+}
+
+#[test]
+fn what_was_written_when_spellings_were_told_apart_is_read_and_nothing_of_it_is_lost() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    pair.write(&[event(1, granted()), event(2, granted()), event(3, granted())]);
+    let old = "ALTER TABLE held DROP COLUMN spelling;
+               UPDATE held SET owner = 'H1' WHERE number = 1;
+               UPDATE held SET owner = 'H2' WHERE number = 2;
+               UPDATE held SET owner = 'h2' WHERE number = 3;";
+    for sql in [old, include_str!("../migrations/0002_owners_know_no_case.sql")] {
+        pair.store.run("set up", async |c: &mut SqliteConnection| sqlx::raw_sql(sql).execute(c).await).unwrap();
+    }
+    let ledger = Ledger::restore(pair.store.load().unwrap()).unwrap();
+    let held: Vec<_> = ledger.grants().map(|grant| (grant.owner.as_str(), grant.owner.key())).collect();
+    assert_eq!(held, [("H1", "h1"), ("H2", "H2"), ("h2", "h2")]);
+}
+
+/// A year of five digits, as one host's word could make it once.
+#[test]
+fn a_row_that_cannot_be_read_costs_nobody_a_grant_and_hides_no_other_event() {
+    let scratch = tempfile::tempdir().unwrap();
+    let mut pair = Pair::new(scratch.path());
+    let down = |number| event(number, Happened::Down(Some(clock::parse("2026-11-21T03:00:00Z").unwrap())));
+    pair.write(&[event(1, granted()), event(2, granted()), down(1), down(2)]);
+    for break_it in [
+        "UPDATE held SET down_until = '+10000-01-01T11:59:59Z', told_overdue = 'soon' WHERE number = 1",
+        "UPDATE held SET since = '+10000-01-01T11:59:59Z' WHERE number = 2",
+        r#"UPDATE event SET details = '{"until":"+10000-01-01T11:59:59Z"}' WHERE id = 3"#,
+        "UPDATE event SET at = 'long ago' WHERE id = 1",
+        "UPDATE event SET details = '[' WHERE id = 4",
+    ] {
+        pair.store.run("break", async |c: &mut SqliteConnection| sqlx::query(break_it).execute(c).await).unwrap();
+    }
+    let held = pair.store.load().unwrap().grants;
+    assert_eq!((held[0].number, held[0].down_until, held[0].told_overdue), (Number(1), None, None));
+    assert_eq!((held[1].number, held[1].since), (Number(2), Moment::UNIX_EPOCH), "people are told of it");
+    let left = pair.store.history(&Query { limit: 100, ..Query::default() }, &|_| true).unwrap();
+    assert_eq!(left.iter().map(|event| event.id).collect::<Vec<_>>(), [2]);
+}
+
+#[test]
 fn history_is_read_newest_first_and_as_far_as_allowed() {
     let scratch = tempfile::tempdir().unwrap();
     let mut pair = Pair::new(scratch.path());
@@ -124,7 +183,7 @@ fn history_is_read_newest_first_and_as_far_as_allowed() {
         pair.store.history(&Query { limit, ..query }, &|lock| lock == "web").unwrap().iter().map(|e| e.id).collect()
     };
     assert_eq!(ids(Query::default()), [4, 3, 2, 1]);
-    assert_eq!(ids(Query { owner: Some("web1".into()), ..Query::default() }), [3, 1]);
+    assert_eq!(ids(Query { owner: Some(Owner::new("Web1").unwrap()), ..Query::default() }), [3, 1]);
     assert_eq!(ids(Query { before: Some(3), limit: 1, ..Query::default() }), [2]);
     assert_eq!(ids(Query { lock: Some("db".into()), ..Query::default() }), [0i64; 0]);
     assert!(pair.store.history(&Query { limit: 10, ..Query::default() }, &|_| false).unwrap().is_empty());
