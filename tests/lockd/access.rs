@@ -2,12 +2,15 @@
 
 use serde_json::json;
 
-use crate::daemon::Daemon;
+use crate::daemon::{CLIENTS, Daemon};
 use crate::wire::{ALL, WEB, acquire, ask, get, post};
 
 #[test]
 fn w50_wrong_secrets_are_refused_and_then_not_even_listened_to() {
-    let daemon = Daemon::start();
+    let chosen = format!("[client me]\n{}owners = *\nlocks = *\n", crate::cli::chosen("correct horse"));
+    let daemon = Daemon::with(&format!("{CLIENTS}{chosen}"));
+    let me = "x-secret-id: me\r\nx-secret: correct horse\r\n";
+    assert_eq!(get(daemon.address, me, "/lock/1/locks").0, 200);
     let wrong = "x-secret-id: web\r\nx-secret: guess\r\n";
     for _ in 0..10 {
         let (status, word) = get(daemon.address, wrong, "/lock/1/locks");
@@ -15,7 +18,9 @@ fn w50_wrong_secrets_are_refused_and_then_not_even_listened_to() {
     }
     let (status, word) = get(daemon.address, wrong, "/lock/1/locks");
     assert!(status == 429 && word["error"].as_str().unwrap().contains("try again in"), "{word}");
-    assert_eq!(get(daemon.address, WEB, "/lock/1/locks").0, 429, "right ones from there wait as well");
+    assert_eq!(get(daemon.address, me, "/lock/1/locks").0, 429, "one that a person chose could be guessed");
+    assert_eq!(get(daemon.address, WEB, "/lock/1/locks").0, 200, "one that was made cannot, and nobody locks it out");
+    assert_eq!(get(daemon.address, wrong, "/lock/1/locks").0, 429);
 }
 
 #[test]

@@ -96,3 +96,75 @@ fn one_connection_too_many_is_told_so() {
         answer(stream).is_some_and(|(status, _)| status == 200)
     });
 }
+
+/// Answers that nobody takes, on connections that ask for more and more of them.
+#[test]
+fn who_asks_and_never_reads_is_closed() {
+    let daemon = Daemon::start();
+    let mut greedy = connect(daemon.address);
+    greedy.set_write_timeout(Some(Duration::from_secs(1))).unwrap();
+    let many = "GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n".repeat(1000);
+    let begun = Instant::now();
+    // Until the service takes no more, for nobody takes its answers.
+    let mut is_stuck = false;
+    for _ in 0..2000 {
+        match greedy.write_all(many.as_bytes()) {
+            Ok(()) => {}
+            Err(why) if why.kind() == std::io::ErrorKind::WouldBlock && !is_stuck => is_stuck = true,
+            Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(_) => break,
+        }
+        assert!(begun.elapsed() < Duration::from_secs(60), "it holds its connection for ever");
+    }
+    assert!(is_stuck, "the service took two million requests without an answer being read");
+    crate::wire::wait_until(|| open_connections(&daemon) == 0);
+}
+
+/// The sockets of the service, without the one that listens.
+fn open_connections(daemon: &Daemon) -> usize {
+    let files = std::fs::read_dir(format!("/proc/{}/fd", daemon.pid())).unwrap();
+    let links = files.filter_map(|file| std::fs::read_link(file.unwrap().path()).ok());
+    let sockets: Vec<_> = links
+        .filter_map(|link| Some(link.to_str()?.strip_prefix("socket:[")?.trim_end_matches(']').to_string()))
+        .collect();
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let established = |line: &&str| line.split_whitespace().nth(3) == Some("01");
+    table
+        .lines()
+        .filter(established)
+        .filter(|line| sockets.iter().any(|id| line.split_whitespace().nth(9) == Some(id)))
+        .count()
+}
+
+#[test]
+fn one_address_without_a_credential_leaves_room_for_others() {
+    let daemon = Daemon::with_lockd("connections = 6", crate::daemon::CLIENTS);
+    // A client that waits is no stranger.
+    crate::wire::number(&crate::wire::acquire(daemon.address, "web01", &["web"], 0));
+    let waits = crate::wire::begin(daemon.address, "web02", &["web"], 25);
+    let strangers: Vec<_> = (0..3).map(|_| connect(daemon.address)).collect();
+    let (status, word) = answer(connect(daemon.address)).unwrap();
+    assert!(status == 503 && word["error"].as_str().unwrap().contains("from this address"), "{word}");
+    let mut other = connect_from("127.0.0.9", daemon.address);
+    send(&mut other, "GET /lock/1/locks", ALL, b"");
+    assert_eq!(answer(other).unwrap().0, 200, "another address is another's");
+    drop((strangers, waits));
+    crate::wire::wait_until(|| {
+        let mut stream = connect(daemon.address);
+        send(&mut stream, "GET /healthz", "", b"");
+        answer(stream).is_some_and(|(status, _)| status == 200)
+    });
+}
+
+/// A connection from another address of this machine.
+fn connect_from(address: &str, to: std::net::SocketAddr) -> std::net::TcpStream {
+    use nix::sys::socket::{AddressFamily, SockFlag, SockType, SockaddrIn, bind, connect, socket};
+    use std::os::fd::AsRawFd;
+    let (from, std::net::SocketAddr::V4(to)) = (std::net::SocketAddrV4::new(address.parse().unwrap(), 0), to) else {
+        panic!("not IPv4");
+    };
+    let socket = socket(AddressFamily::Inet, SockType::Stream, SockFlag::empty(), None).unwrap();
+    bind(socket.as_raw_fd(), &SockaddrIn::from(from)).unwrap();
+    connect(socket.as_raw_fd(), &SockaddrIn::from(to)).unwrap();
+    socket.into()
+}

@@ -15,6 +15,8 @@ pub mod listen;
 mod metrics;
 mod named;
 mod native;
+mod patient;
+mod place;
 pub mod tls;
 
 use std::net::IpAddr;
@@ -29,6 +31,7 @@ use axum::routing::get;
 pub use caller::Caller;
 use caller::is_there;
 pub use fault::Denied;
+pub use place::Place;
 
 use super::service::Service;
 
@@ -39,6 +42,8 @@ pub struct Peer {
     pub address: IpAddr,
     /// The common name in its certificate, if it showed one that was verified.
     pub certificate: Option<Arc<str>>,
+    /// What it holds of the connections that there may be.
+    pub place: Arc<Place>,
 }
 
 /// All that is spoken here.

@@ -98,11 +98,21 @@ impl Service {
         }
     }
 
-    /// Finds out who asks.
+    /// Finds out who asks. Whoever is known has its connection as a client from then on.
     ///
     /// # Errors
     /// [`Denied`]: nobody that is known, or too many wrong tries from there.
     pub async fn know(&self, peer: &Peer, shown: Shown) -> std::result::Result<Arc<Client>, Denied> {
+        let known = self.find(peer, shown).await;
+        if known.is_ok() {
+            peer.place.know();
+        }
+        known
+    }
+
+    /// A secret that a machine made costs nothing to look at and is never guessed: a right one comes in, whatever others show from
+    /// the same address. The limit of tries is for those that people chose, and for what is wrong.
+    async fn find(&self, peer: &Peer, shown: Shown) -> std::result::Result<Arc<Client>, Denied> {
         let settings = self.settings();
         let (id, secret) = match shown {
             Shown::Secret { id, secret } => (id, secret),
@@ -112,9 +122,13 @@ impl Service {
             }
             Shown::Garbage => return Err(Denied::stranger()),
         };
+        let (client, sum) = (settings.clients.of_id(&id), secret::sum(&secret));
+        if let Some(client) = client.filter(|client| is_made(client, &sum)) {
+            return Ok(Arc::clone(client));
+        }
         lock(&self.tries).may(peer.address, self.started.elapsed()).map_err(Denied::too_many)?;
-        match settings.clients.of_id(&id) {
-            Some(client) if self.is_right(client, secret).await? => Ok(Arc::clone(client)),
+        match client {
+            Some(client) if self.is_chosen_of(client, &secret, &sum).await? => Ok(Arc::clone(client)),
             _ => Err(self.deny(peer.address)),
         }
     }
@@ -125,14 +139,11 @@ impl Service {
         Denied::stranger()
     }
 
-    async fn is_right(&self, client: &Client, secret: String) -> std::result::Result<bool, Unavailable> {
-        let sum = secret::sum(&secret);
+    async fn is_chosen_of(&self, client: &Client, secret: &str, sum: &Sum) -> std::result::Result<bool, Unavailable> {
         for kept in &client.secrets {
-            let is_right = match kept {
-                Kept::Sha256(own) => secret::is_same(own, &sum),
-                Kept::Argon2(line) => self.is_chosen(line, &secret, &sum).await?,
-            };
-            if is_right {
+            if let Kept::Argon2(line) = kept
+                && self.is_chosen(line, secret, sum).await?
+            {
                 return Ok(true);
             }
         }
@@ -158,6 +169,11 @@ impl Service {
         }
         Ok(is_right)
     }
+}
+
+/// Whether it is a secret of the client that a machine made.
+fn is_made(client: &Client, sum: &Sum) -> bool {
+    client.secrets.iter().any(|kept| matches!(kept, Kept::Sha256(own) if secret::is_same(own, sum)))
 }
 
 /// What a thread that panicked left is still whole: every change of it is one step.

@@ -69,7 +69,7 @@ impl Tries {
 }
 
 /// Who has one address of IPv6 has the whole /64 (RFC 6177); an IPv4 one in its clothes is an IPv4 one.
-fn network(address: IpAddr) -> IpAddr {
+pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(long) => IpAddr::V6(Ipv6Addr::from_bits(long.to_bits() & !u128::from(u64::MAX))),
         short @ IpAddr::V4(_) => short,

@@ -2,7 +2,6 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use axum::Router;
@@ -16,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
+use super::patient::Patient;
+use super::place::{Full, Places};
 use super::{Peer, tls};
 use crate::lock::server::counts::Counts;
 use crate::lock::server::host;
@@ -25,17 +26,19 @@ use crate::lock::server::service::Service;
 const HEAD: Duration = Duration::from_secs(10);
 /// How long it may take to agree on keys.
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// How long nothing of an answer may be taken.
+const WRITE: Duration = Duration::from_secs(10);
 /// The largest head of a request.
 const HEAD_LIMIT: usize = 16 << 10;
 /// The pause after a connection that could not be taken: there are no descriptors.
 const PAUSE: Duration = Duration::from_millis(100);
+
 /// What serves connections.
 #[derive(Clone)]
 pub struct Server {
     service: Arc<Service>,
     router: Router,
-    open: Arc<AtomicUsize>,
-    limit: usize,
+    places: Arc<Places>,
     /// Dropped with the last connection.
     alive: mpsc::Sender<()>,
 }
@@ -44,7 +47,7 @@ impl Server {
     /// One that serves at most `limit` connections at once; `alive` is dropped when the last one has ended.
     pub fn new(service: Arc<Service>, limit: usize, alive: mpsc::Sender<()>) -> Self {
         let router = super::router(Arc::clone(&service));
-        Self { service, router, open: Arc::default(), limit, alive }
+        Self { service, router, places: Places::new(limit), alive }
     }
 
     /// Takes connections until the service ends.
@@ -65,20 +68,24 @@ impl Server {
 
     fn take(&self, stream: TcpStream, address: SocketAddr) {
         let counts = self.service.desk.counts();
-        let Some(place) = Place::take(&self.open, self.limit) else {
-            Counts::one(&counts.turned_away);
-            // It fits into the buffer of a fresh connection; who does not take it gets nothing.
-            let _ = stream.try_write(full().as_bytes());
-            return;
+        let place = match self.places.take(address.ip()) {
+            Ok(place) => Arc::new(place),
+            Err(full) => {
+                Counts::one(&counts.turned_away);
+                // It fits into the buffer of a fresh connection; who does not take it gets nothing.
+                let _ = stream.try_write(words(full).as_bytes());
+                return;
+            }
         };
         Counts::one(&counts.connections);
         host::keep_alive(&stream);
         // Answers are small and awaited; on a socket that is gone it does not matter.
         let _ = stream.set_nodelay(true);
-        let mut peer = Peer { address: address.ip(), certificate: None };
+        let stream = Patient::new(stream, WRITE);
+        let mut peer = Peer { address: address.ip(), certificate: None, place };
         let server = self.clone();
         let Some(tls) = self.service.tls() else {
-            tokio::spawn(serve(server, stream, peer, place));
+            tokio::spawn(serve(server, stream, peer));
             return;
         };
         tokio::spawn(async move {
@@ -86,14 +93,18 @@ impl Server {
             let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await else { return };
             let shown = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
             peer.certificate = shown.and_then(|shown| tls::common_name(shown)).map(Arc::from);
-            serve(server, stream, peer, place).await;
+            serve(server, stream, peer).await;
         });
     }
 }
 
 /// What somebody is told who is one too many.
-fn full() -> String {
-    let body = r#"{"kind":"unavailable","error":"as many connections are open as may; try again later"}"#;
+fn words(full: Full) -> String {
+    let error = match full {
+        Full::All => "as many connections are open as may; try again later",
+        Full::Address => "as many connections without a credential are open from this address as may; try again later",
+    };
+    let body = serde_json::json!({"kind": "unavailable", "error": error}).to_string();
     let length = body.len();
     format!(
         "HTTP/1.1 503 Service Unavailable\r\nconnection: close\r\nretry-after: 10\r\n\
@@ -101,24 +112,7 @@ fn full() -> String {
     )
 }
 
-/// One of the connections that there may be.
-struct Place(Arc<AtomicUsize>);
-
-impl Place {
-    fn take(open: &Arc<AtomicUsize>, limit: usize) -> Option<Self> {
-        let place = Self(Arc::clone(open));
-        // Counted first, given back by the drop.
-        (open.fetch_add(1, Ordering::Relaxed) < limit).then_some(place)
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
-async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(server: Server, stream: S, peer: Peer, _: Place) {
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(server: Server, stream: S, peer: Peer) {
     let Server { service, router, alive, .. } = server;
     let _alive = alive;
     let router = TowerToHyperService::new(router);
