@@ -8,7 +8,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::lock::server::http::tls;
 use crate::lock::server::run::run;
@@ -80,7 +80,14 @@ fn serve(args: &Args) -> Result<Exit> {
     let local = settings.is_none();
     let settings = settings.map_or_else(|| local::settings(&paths), Ok)?;
     let secret = local.then(|| local::secret_file(&settings.store));
-    let again = || read()?.map_or_else(|| local::settings(&paths), Ok);
+    let again = || match read()? {
+        Some(settings) => Ok(settings),
+        None if local => local::settings(&paths),
+        None => Err(Error::Usage(format!(
+            "cannot read {}: it was there at the start and is gone; put it back",
+            paths.lockd_config().display()
+        ))),
+    };
     run(&paths, settings, &again, &|addresses| {
         for address in addresses {
             exit::out(format_args!("listening on {address}"));

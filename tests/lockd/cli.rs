@@ -20,6 +20,11 @@ fn run(args: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// The line of a secret that a person chose.
+pub fn chosen(secret: &str) -> String {
+    words(&run(&["hash-secret"], &format!("{secret}\n")).stdout)
+}
+
 fn words(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
@@ -137,4 +142,34 @@ fn without_a_configuration_this_machine_alone_is_served() {
     assert_eq!(std::fs::read_to_string(&path).unwrap(), secret, "the next start keeps it");
     child.kill().unwrap();
     child.wait().unwrap();
+}
+
+#[test]
+fn a_configuration_that_is_gone_is_an_error_and_the_old_one_stays() {
+    let scratch = tempfile::tempdir().unwrap();
+    let etc = scratch.path().join("etc/patch");
+    std::fs::create_dir_all(&etc).unwrap();
+    configure(&etc, "", CLIENTS);
+    let text =
+        std::fs::read_to_string(etc.join("lockd.ini")).unwrap().replace(&format!("{}/store", etc.display()), "/store");
+    std::fs::write(etc.join("lockd.ini"), text).unwrap();
+    let mut daemon = Command::new(env!("CARGO_BIN_EXE_patch-lockd"));
+    let daemon = daemon.arg("--root").arg(scratch.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = daemon.stdin(Stdio::null()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
+    std::fs::remove_file(etc.join("lockd.ini")).unwrap();
+    let signal = |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    signal(nix::sys::signal::Signal::SIGHUP);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(get(address, crate::wire::WEB, "/lock/1/locks").0, 200, "the clients of before");
+    signal(nix::sys::signal::Signal::SIGTERM);
+    let ended = child.wait_with_output().unwrap();
+    assert!(
+        words(&ended.stderr).contains("lockd.ini: it was there at the start and is gone"),
+        "{}",
+        words(&ended.stderr)
+    );
+    assert!(!scratch.path().join("var/lib/patch-lockd/local.secret").exists());
 }

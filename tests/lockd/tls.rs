@@ -93,6 +93,12 @@ fn a_client_is_known_by_a_certificate_that_its_authority_has_signed_and_that_is_
     daemon.signal(nix::sys::signal::Signal::SIGHUP);
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(said(&with("ops")), r#"{"locks":[]}200"#);
+    // Nor do settings without TLS, for the port stays open: secrets would travel in plain text.
+    crate::daemon::configure(dir, "", CLIENTS);
+    daemon.signal(nix::sys::signal::Signal::SIGHUP);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert_eq!(said(&with("ops")), r#"{"locks":[]}200"#);
+    crate::daemon::configure(dir, &keys, &format!("{CLIENTS}{ops}"));
     make.sign("other", "server", "/CN=localhost", "subjectAltName=DNS:localhost", 2);
     daemon.signal(nix::sys::signal::Signal::SIGHUP);
     crate::wire::wait_until(|| !with("ops").status.success());

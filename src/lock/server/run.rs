@@ -70,7 +70,11 @@ async fn serve(
     ready(&addresses);
     host::notify("READY=1");
     while signals.next().await == Wish::ReadAgain {
-        match read().and_then(|settings| service.change(settings)) {
+        let changed = read().and_then(|settings| {
+            settings.may_follow(&service.settings(), &addresses)?;
+            service.change(settings)
+        });
+        match changed {
             Ok(()) => exit::note("the configuration was read again"),
             Err(error) => exit::warn(format_args!("{error}; the old configuration stays")),
         }

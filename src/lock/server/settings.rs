@@ -35,6 +35,8 @@ pub struct Settings {
     pub keep_history: Option<Duration>,
     /// Programs that are run when a grant is overdue.
     pub overdue_hooks: PathBuf,
+    /// Plain HTTP may be spoken at addresses that are not this machine's own.
+    pub plain_http: bool,
     /// How many connections there may be at once.
     pub connections: usize,
     /// The terms of locks, in the order of the file.
@@ -167,14 +169,38 @@ impl Settings {
             _ => Err(format!("{text:?} is no number above 0")),
         };
         self.connections = s.read("connections", count)?.unwrap_or(self.connections);
-        let plain = s.read("plain_http", yes_or_no)?.unwrap_or(false);
-        let far = self.listen.iter().find(|address| !address.ip().is_loopback());
-        if let (Some(far), None, false) = (far, &self.tls, plain) {
+        self.plain_http = s.read("plain_http", yes_or_no)?.unwrap_or(false);
+        if let Some(far) = self.exposed(&self.listen) {
             return Err(s.lacks(&format!(
                 "[lockd] would take secrets at {far} in plain text; set certificate and key, or plain_http = yes"
             )));
         }
         Ok(())
+    }
+
+    /// An address at which secrets would travel in plain text, and that was not said.
+    fn exposed<'a>(&self, addresses: &'a [SocketAddr]) -> Option<&'a SocketAddr> {
+        let is_safe = self.tls.is_some() || self.plain_http;
+        addresses.iter().find(|address| !is_safe && !address.ip().is_loopback())
+    }
+
+    /// Judges whether these settings may follow others while the service goes on listening at the same addresses, whatever
+    /// `listen` says by now.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if these addresses would no longer be spoken to by TLS, or never were and must.
+    pub fn may_follow(&self, old: &Self, addresses: &[SocketAddr]) -> Result<()> {
+        if old.tls.is_some() && self.tls.is_none() {
+            return Err(Error::Usage(
+                "refusing to speak plain HTTP where TLS was spoken: put certificate and key back, or restart the service".into(),
+            ));
+        }
+        self.exposed(addresses).map_or(Ok(()), |far| {
+            Err(Error::Usage(format!(
+                "refusing plain HTTP at {far}, where the service listens until it is restarted: set certificate and key, \
+                 or plain_http = yes"
+            )))
+        })
     }
 
     /// The same, with all files below a root.
@@ -235,6 +261,7 @@ impl Default for Settings {
             tls: None,
             keep_history: None,
             overdue_hooks: "/etc/patch/overdue.d".into(),
+            plain_http: false,
             connections: 12_000,
             locks: Vec::new(),
             clients: Clients::default(),
@@ -379,6 +406,28 @@ admin = yes
     fn secrets_are_taken_in_plain_text_from_afar_only_if_that_is_said() {
         assert!(Settings::parse("[lockd]\nlisten = 0.0.0.0:1\nplain_http = yes\n", "f").is_ok());
         assert!(Settings::parse("[lockd]\nlisten = 0.0.0.0:1\ncertificate = /c\nkey = /k\n", "f").is_ok());
+    }
+
+    #[test]
+    fn what_is_read_again_is_judged_by_the_addresses_that_stay_open() {
+        let settings = |text: &str| Settings::parse(text, "f").unwrap();
+        let far: [SocketAddr; 1] = ["192.0.2.1:7424".parse().unwrap()];
+        let near: [SocketAddr; 1] = ["127.0.0.1:7424".parse().unwrap()];
+        let (tls, plain) = (settings("[lockd]\ncertificate = /c\nkey = /k\n"), settings("[lockd]\nplain_http = yes\n"));
+        let bare = settings("");
+        for (new, old, addresses, part) in [
+            (&bare, &tls, &near, "where TLS was spoken"),
+            (&plain, &tls, &far, "where TLS was spoken"),
+            (&bare, &plain, &far, "refusing plain HTTP at 192.0.2.1:7424"),
+        ] {
+            let words = new.may_follow(old, addresses).unwrap_err().to_string();
+            assert!(words.contains(part), "{words}");
+        }
+        for (new, old, addresses) in
+            [(&tls, &tls, &far), (&plain, &plain, &far), (&tls, &plain, &far), (&bare, &bare, &near)]
+        {
+            assert!(new.may_follow(old, addresses).is_ok());
+        }
     }
 
     #[test]
