@@ -12,7 +12,7 @@
 //! | `POST /lock/1/force-release` | [`Force`] | [`Done`] |
 //! | `GET /lock/1/locks` | | [`Locks`] |
 //! | `GET /lock/1/locks/NAME` | | [`Lock`] |
-//! | `GET /lock/1/why?lock=NAME&owner=OWNER` | | [`Why`] |
+//! | `GET /lock/1/why?lock=NAME&owner=OWNER&host_id=ID` | | [`Why`] |
 //! | `GET /lock/1/history?lock=NAME&owner=OWNER&limit=N&before=ID` | | [`History`] |
 //!
 //! Each is 200 with that body, or another status with a [`Fault`].

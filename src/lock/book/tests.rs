@@ -125,7 +125,7 @@ impl Scene {
     }
 
     fn why(&self, who: &str, name: &str) -> String {
-        self.book.why(&lock(name), &owner(who), self.now()).to_string()
+        self.book.why(&lock(name), &owner(who), None, self.now()).to_string()
     }
 }
 
@@ -487,6 +487,20 @@ fn the_same_name_on_another_host_is_refused_with_the_command_that_frees_the_lock
     scene.wait("w1", "db");
     let out = scene.book.acquire(Ask { locks: locks("db"), ..ask(Wait::Open(ConnectionId(7))) }, scene.now());
     assert!(matches!(scene.take(out), Acquired::Refused(Refusal::OtherWaiter { .. })));
+}
+
+#[test]
+fn why_tells_a_clone_that_it_is_not_the_holder() {
+    let mut scene = Scene::default();
+    scene.get("w1", "web");
+    let why = |host: &str| {
+        let host = Some(HostId::new(host).unwrap());
+        scene.book.why(&lock("web"), &owner("W1"), host, scene.now()).to_string()
+    };
+    assert!(why("id-of-w1").ends_with("; you are W1"), "{}", why("id-of-w1"));
+    let words = why("other");
+    assert!(words.contains("that is host id id-of-w1, and not you (host id other)"), "{words}");
+    assert!(words.contains("patch-lock force-release web --owner w1"), "{words}");
 }
 
 /// W1: host names know no case, so a name in capitals is no second name.
@@ -992,6 +1006,6 @@ fn why_says_in_one_line_who_holds_it_since_when_who_is_ahead_and_what_would_chan
         scene.why("w3", "web"),
         format!("{held}, overdue); ahead: w2; free when released; if w1 is lost: {command}")
     );
-    let why = scene.book.why(&lock("web"), &owner("w3"), scene.now());
+    let why = scene.book.why(&lock("web"), &owner("w3"), None, scene.now());
     assert_eq!((why.position(), why.ahead().len()), (Some(2), 1));
 }

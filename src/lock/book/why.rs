@@ -5,8 +5,8 @@ use std::fmt;
 use super::Book;
 use super::answer::force_command;
 use super::time::Now;
-use crate::lock::grant::Grant;
-use crate::lock::name::{LockName, Owner};
+use crate::lock::grant::{Grant, Holder};
+use crate::lock::name::{HostId, LockName, Owner};
 use crate::sys::clock::stamp;
 
 /// One who holds the lock.
@@ -51,6 +51,8 @@ pub struct Why {
     pub lock: LockName,
     /// Who asks.
     pub owner: Owner,
+    /// Which host that is, if it is said.
+    pub host: Option<HostId>,
     /// How many may hold it at once.
     pub slots: usize,
     /// Who holds it, the oldest grant first.
@@ -108,9 +110,9 @@ impl Book {
     }
 
     /// Says where a lock stands.
-    pub fn why(&self, lock: &LockName, owner: &Owner, now: Now) -> Why {
+    pub fn why(&self, lock: &LockName, owner: &Owner, host: Option<HostId>, now: Now) -> Why {
         let State { slots, holders, queue } = self.state(lock, now);
-        Why { lock: lock.clone(), owner: owner.clone(), slots, holders, queue }
+        Why { lock: lock.clone(), owner: owner.clone(), host, slots, holders, queue }
     }
 
     /// Where a lock stands, seen by nobody in particular.
@@ -136,7 +138,16 @@ impl fmt::Display for Why {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lock {} ", self.lock)?;
         if let Some(own) = self.holders.iter().find(|holding| holding.grant.owner == self.owner) {
-            return write!(f, "is held by {own}; you are {}", self.owner);
+            write!(f, "is held by {own}; ")?;
+            return match &self.host {
+                Some(host) if !is_of(&own.grant.holder, host) => write!(
+                    f,
+                    "that is {}, and not you (host id {host}); if that one is gone: {}",
+                    own.grant.holder,
+                    force_command(&self.lock, &own.grant.owner)
+                ),
+                _ => write!(f, "you are {}", self.owner),
+            };
         }
         write_holders(f, &self.holders)?;
         self.write_ahead(f)?;
@@ -153,6 +164,10 @@ impl fmt::Display for Brief {
             count => write!(f, "; {count} ahead"),
         }
     }
+}
+
+fn is_of(holder: &Holder, host: &HostId) -> bool {
+    matches!(holder, Holder::Host { id, .. } if id == host)
 }
 
 fn write_holders(f: &mut fmt::Formatter<'_>, holders: &[Holding]) -> fmt::Result {

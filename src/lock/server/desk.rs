@@ -206,12 +206,12 @@ impl Desk {
         self.ask(Orphan::Apply, move |book, now| book.down_until(&lock, &owner, number, until, now)).await
     }
 
-    /// Where a lock stands, as an owner sees it.
+    /// Where a lock stands, as an owner sees it, on this host if that is said.
     ///
     /// # Errors
     /// [`Unavailable`].
-    pub async fn why(&self, lock: LockName, owner: Owner) -> Result<Why> {
-        self.ask(Orphan::Skip, move |book, now| read(book.why(&lock, &owner, now))).await
+    pub async fn why(&self, lock: LockName, owner: Owner, host: Option<HostId>) -> Result<Why> {
+        self.ask(Orphan::Skip, move |book, now| read(book.why(&lock, &owner, host, now))).await
     }
 
     /// Where a lock stands.

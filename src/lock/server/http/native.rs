@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State};
 use axum::routing::{get, post};
 use axum::{Json, Router};
@@ -21,7 +22,7 @@ use crate::lock::server::access::Client;
 use crate::lock::server::long_poll;
 use crate::lock::server::service::Service;
 use crate::lock::server::store::Query;
-use crate::lock::wire;
+use crate::lock::wire::{self, FaultKind};
 
 /// How many events are answered if nothing is said, and at most.
 const EVENTS: usize = 100;
@@ -29,6 +30,7 @@ const MOST_EVENTS: usize = 1000;
 
 type Answer<T> = Result<Json<T>, Denied>;
 type Of = State<Arc<Service>>;
+type Name = Result<Path<String>, PathRejection>;
 
 /// The pages below `/lock/1`.
 pub fn router() -> Router<Arc<Service>> {
@@ -110,7 +112,9 @@ async fn locks(State(service): Of, Caller(client): Caller) -> Answer<wire::Locks
     Ok(Json(wire::Locks { locks }))
 }
 
-async fn lock(State(service): Of, Caller(client): Caller, Path(name): Path<String>) -> Answer<wire::Lock> {
+async fn lock(State(service): Of, Caller(client): Caller, name: Name) -> Answer<wire::Lock> {
+    let Path(name) =
+        name.map_err(|why| Denied::new(FaultKind::BadRequest, format!("refusing the lock name: {why}")))?;
     Ok(Json(service.desk.look(lock_of(&client, &name)?).await?))
 }
 
@@ -119,11 +123,13 @@ async fn lock(State(service): Of, Caller(client): Caller, Path(name): Path<Strin
 struct WhyAsked {
     lock: String,
     owner: String,
+    host_id: Option<String>,
 }
 
 async fn why(State(service): Of, Caller(client): Caller, Asked(asked): Asked<WhyAsked>) -> Answer<wire::Why> {
     let (lock, owner) = (lock_of(&client, &asked.lock)?, Owner::new(&asked.owner)?);
-    let why = service.desk.why(lock, owner).await?;
+    let host = asked.host_id.as_deref().map(HostId::new).transpose()?;
+    let why = service.desk.why(lock, owner, host).await?;
     Ok(Json(wire::Why { place: why.position(), why: why.to_string() }))
 }
 
