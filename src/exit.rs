@@ -131,6 +131,15 @@ pub fn out(line: impl Display) {
     print(format!("{}\n", harmless(&line.to_string())).as_bytes());
 }
 
+/// A result without which something else that was done is of no use: for whoever must undo it then.
+///
+/// # Errors
+/// Why it did not arrive, a closed pipe included.
+pub fn deliver(line: impl Display) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{}", harmless(&line.to_string())).and_then(|()| stdout.flush())
+}
+
 /// What a child said, passed on to standard output as it is.
 pub fn pass_on(bytes: &[u8]) {
     print(bytes);

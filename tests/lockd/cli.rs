@@ -20,6 +20,16 @@ fn run(args: &[&str], input: &str) -> Output {
     child.wait_with_output().unwrap()
 }
 
+/// A child that does not outlive a test that failed.
+struct Ended(std::process::Child);
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
 /// The line of a secret that a person chose.
 pub fn chosen(secret: &str) -> String {
     words(&run(&["hash-secret"], &format!("{secret}\n")).stdout)
@@ -54,6 +64,22 @@ fn a_secret_goes_into_a_new_file_and_never_over_an_old_one() {
     assert_eq!(second.status.code(), Some(1));
     assert!(second.stdout.is_empty(), "no section for a secret that nobody has");
     assert_eq!(std::fs::read(&file).unwrap(), kept);
+}
+
+#[test]
+fn a_secret_whose_section_could_not_be_written_is_not_left_behind() {
+    let scratch = tempfile::tempdir().unwrap();
+    let file = scratch.path().join("secret");
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let done = Command::new(env!("CARGO_BIN_EXE_patch-lockd"))
+        .args(["add-client", "web", "--owners", "w", "--locks", "w", "--secret-file"])
+        .arg(&file)
+        .stdout(full)
+        .output()
+        .unwrap();
+    assert_eq!(done.status.code(), Some(1));
+    assert!(words(&done.stderr).contains("is removed again"), "{}", words(&done.stderr));
+    assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
 
 #[test]
@@ -155,21 +181,19 @@ fn a_configuration_that_is_gone_is_an_error_and_the_old_one_stays() {
     std::fs::write(etc.join("lockd.ini"), text).unwrap();
     let mut daemon = Command::new(env!("CARGO_BIN_EXE_patch-lockd"));
     let daemon = daemon.arg("--root").arg(scratch.path()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = daemon.stdin(Stdio::null()).spawn().unwrap();
+    let mut child = Ended(daemon.stdin(Stdio::null()).spawn().unwrap());
     let mut line = String::new();
-    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.stdout.take().unwrap()), &mut line).unwrap();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(child.0.stdout.take().unwrap()), &mut line).unwrap();
     let address = line.trim().strip_prefix("listening on ").unwrap().parse().unwrap();
     std::fs::remove_file(etc.join("lockd.ini")).unwrap();
-    let signal = |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+    let signal =
+        |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.0.id().cast_signed()), signal).unwrap();
     signal(nix::sys::signal::Signal::SIGHUP);
     std::thread::sleep(std::time::Duration::from_millis(300));
     assert_eq!(get(address, crate::wire::WEB, "/lock/1/locks").0, 200, "the clients of before");
     signal(nix::sys::signal::Signal::SIGTERM);
-    let ended = child.wait_with_output().unwrap();
-    assert!(
-        words(&ended.stderr).contains("lockd.ini: it was there at the start and is gone"),
-        "{}",
-        words(&ended.stderr)
-    );
+    let mut said = String::new();
+    std::io::Read::read_to_string(&mut child.0.stderr.take().unwrap(), &mut said).unwrap();
+    assert!(said.contains("lockd.ini: it was there at the start and is gone"), "{said}");
     assert!(!scratch.path().join("var/lib/patch-lockd/local.secret").exists());
 }

@@ -59,8 +59,13 @@ pub fn add(client: &AddClient) -> Result<Exit> {
     if read.clients.of_id(name).is_none() {
         return Err(Error::Usage(format!("cannot add client: {name:?} would be read as another name")));
     }
+    let section = format!("\n{}", section.trim_end());
     match (made, &client.secret_file) {
-        (Some(made), Some(path)) => put(path, &made)?,
+        (Some(made), Some(path)) => {
+            let path = &std::path::absolute(path).map_err(Error::io("find", path))?;
+            put(path, &made)?;
+            return exit::deliver(section).map(|()| Exit::Done).map_err(|why| take_back(path, &why));
+        }
         (Some(made), None) => {
             // It is for the person here, and for no log.
             exit::without_syslog();
@@ -68,8 +73,18 @@ pub fn add(client: &AddClient) -> Result<Exit> {
         }
         (None, _) => {}
     }
-    exit::out(format_args!("\n{}", section.trim_end()));
+    exit::out(section);
     Ok(Exit::Done)
+}
+
+/// A secret whose section nobody has opens nothing, and its file would be in the way of the next try.
+fn take_back(path: &Path, why: &std::io::Error) -> Error {
+    let removed = trusted::split(path).and_then(|(above, name)| Dir::open(above)?.remove(name));
+    let left = match removed {
+        Ok(_) => format!("{} is removed again", path.display()),
+        Err(why) => format!("remove {} yourself: {why}", path.display()),
+    };
+    Error::failed("write", "the section to standard output", format!("{why}; {left}"))
 }
 
 /// A % begins something in the configuration.
@@ -78,7 +93,6 @@ fn escaped(text: &str) -> String {
 }
 
 fn put(path: &Path, secret: &str) -> Result<()> {
-    let path = &std::path::absolute(path).map_err(Error::io("find", path))?;
     let (above, name) = trusted::split(path)?;
     let name = name.to_str().ok_or_else(|| Error::Usage(format!("{} is not UTF-8", path.display())))?;
     if replace::create(&Dir::open(above)?, name, format!("{secret}\n").as_bytes(), 0o600)? {

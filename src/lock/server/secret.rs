@@ -4,7 +4,7 @@
 //! guessed, so it is kept as argon2 (RFC 9106) in the PHC string format.
 
 use argon2::password_hash::phc::PasswordHash;
-use argon2::{Argon2, PasswordHasher, PasswordVerifier};
+use argon2::{Argon2, Params, PasswordHasher, PasswordVerifier};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest, Sha256};
@@ -12,6 +12,11 @@ use subtle::ConstantTimeEq;
 
 use crate::error::{Error, Result};
 use crate::sys::random;
+
+/// The most that one try may cost: memory in KiB, passes, lanes. RFC 9106, section 4, asks for less where memory is scarce.
+const MEMORY: u32 = 256 << 10;
+const PASSES: u32 = 16;
+const LANES: u32 = 16;
 
 /// SHA-256 of a secret.
 pub type Sum = [u8; 32];
@@ -85,8 +90,16 @@ pub fn argon2(secret: &str) -> Result<String> {
 pub fn parse_argon2(text: &str) -> std::result::Result<String, String> {
     let help = "make it with patch-lockd hash-secret";
     let hash = PasswordHash::new(text).map_err(|why| format!("it is no argon2 line: {why}; {help}"))?;
-    if !hash.algorithm.as_str().starts_with("argon2") {
+    if !["argon2id", "argon2i", "argon2d"].contains(&hash.algorithm.as_str()) {
         return Err(format!("it is made by {}, not by argon2; {help}", hash.algorithm));
+    }
+    let params = Params::try_from(&hash).map_err(|why| format!("it is no argon2 line: {why}; {help}"))?;
+    let (memory, passes, lanes) = (params.m_cost(), params.t_cost(), params.p_cost());
+    if memory > MEMORY || passes > PASSES || lanes > LANES {
+        return Err(format!(
+            "each try would take {memory} KiB of memory, {passes} passes and {lanes} lanes, of which there may be {MEMORY}, {PASSES} and \
+             {LANES}; {help}"
+        ));
     }
     if hash.salt.is_none() || hash.hash.is_none() {
         return Err(format!("it is only the beginning of an argon2 line; {help}"));

@@ -134,9 +134,22 @@ impl Settings {
         let (mut settings, mut clients) = (Self::default(), Vec::new());
         for name in ini.section_names() {
             let section = Section::new(&ini, name);
+            let wrong = |why: &dyn std::fmt::Display| {
+                Error::Usage(format!("{file}:{}: section [{name}]: {why}", ini.section_line(name)))
+            };
             match name.split_once(' ').map_or((name, ""), |(kind, rest)| (kind, rest.trim())) {
                 ("lockd", "") => settings.read_lockd(&section)?,
-                ("lock", pattern) if !pattern.is_empty() => settings.locks.push(LockSection::read(pattern, &section)?),
+                ("lock", pattern) if settings.locks.iter().any(|other| other.pattern == pattern) => {
+                    return Err(wrong(&format!("lock {pattern} has a section already; join them")));
+                }
+                ("lock", pattern) if !pattern.is_empty() => {
+                    // What is no name with its stars and question marks fits none.
+                    LockName::new(pattern).map_err(|why| wrong(&why))?;
+                    settings.locks.push(LockSection::read(pattern, &section)?);
+                }
+                ("client", client) if clients.iter().any(|other: &Client| other.name == client) => {
+                    return Err(wrong(&format!("client {client} has a section already; join them")));
+                }
                 ("client", client) if !client.is_empty() => clients.push(read_client(client, &section)?),
                 _ => return Err(unknown_section(&ini, name)),
             }
@@ -282,6 +295,12 @@ fn read_client(name: &str, s: &Section) -> Result<Client> {
         locks: s.words("locks")?,
         role: if s.read("admin", yes_or_no)?.unwrap_or(false) { Role::Admin } else { Role::Host },
     };
+    if client.id.contains(':') {
+        let id = &client.id;
+        return Err(s.lacks(&format!(
+            "[client {name}] has the id {id:?}, and HTTP Basic carries no colon in it; set another id ="
+        )));
+    }
     if client.secrets.is_empty() && client.certificate.is_none() {
         return Err(s.lacks(&format!(
             "[client {name}] could never come in; give it secret_sha256 (patch-lockd add-client makes one), secret_argon2 or certificate"
@@ -392,6 +411,18 @@ admin = yes
             ("[client w]\ncertificate = c\nlocks = *\nowners = *\nadmin = true\n", "neither yes nor no"),
             ("[client w]\nsecret_sha256 = 12\n", "64 hexadecimal"),
             ("[client w]\nsecret_argon2 = x\n", "hash-secret"),
+            ("[lock we/b]\n", "slash"),
+            ("[lock a..b]\n", "directory"),
+            ("[lock web]\n[lock  web]\n", "f.ini:2: section [lock  web]: lock web has a section already"),
+            (
+                "[client a]\ncertificate = c\nowners = *\nlocks = *\n[client  a]\ncertificate = d\nid = b\nowners = *\nlocks = *\n",
+                "client a has a section already",
+            ),
+            ("[client a:b]\ncertificate = c\nowners = *\nlocks = *\n", "no colon"),
+            (
+                "[client w]\nsecret_argon2 = $argon2id$v=19$m=4294967295,t=2,p=1$c29tZXNhbHQ$MTIzNDU2Nzg5MDEyMzQ1Ng\n",
+                "of memory",
+            ),
             (
                 "[client a]\ncertificate = c\nowners = *\nlocks = *\n[client b]\ncertificate = c\nowners = *\nlocks = *\n",
                 "same certificate",
