@@ -3,6 +3,9 @@
 Two scripts' worth of starts: no store yet, so that one is made; and a store whose log is nearly full, so that it is moved into the
 file. A first run records which calls there are; then each point is a run of its own. Whoever lost an answer asks again, of the
 service that is started on what was left, and the checker looks at what all of them saw.
+
+W17: a release was two steps, and a crash between them left a lock that was neither free nor to be seen. Each call of the scripts' releases is a
+point here: whatever is left is held or free.
 """
 
 import asyncio

@@ -118,3 +118,52 @@ fn plain_words_on_a_port_of_tls_get_no_answer() {
     assert!(crate::wire::answer(stream).is_none());
     assert!(said(&curl(dir, &daemon, &["-H", "x-secret-id: web", "-H", "x-secret: s3cret"])).ends_with("200"));
 }
+
+/// Two hosts at once, again and again, for a lock that nobody ever had: Foreman's read and update let both in, and its name could
+/// come into being twice.
+#[test]
+fn w5_w6_of_hosts_that_ask_at_once_for_a_new_lock_one_has_it() {
+    let scratch = tempfile::tempdir().unwrap();
+    let dir = scratch.path();
+    let make = Authority(dir);
+    make.make("ca");
+    make.sign("ca", "server", "/CN=localhost", "subjectAltName=DNS:localhost", 2);
+    let mut hosts = String::new();
+    for host in ["h1", "h2", "h3"] {
+        make.sign("ca", host, &format!("/CN={host}.example.org"), "extendedKeyUsage=clientAuth", 2);
+        hosts +=
+            &format!("[client {host}]\ncertificate = {host}.example.org\nowners = {host}.example.org\nlocks = *\n");
+    }
+    let keys = format!("certificate = {0}/server.crt\nkey = {0}/server.key\nclient_ca = {0}/ca.crt\n", dir.display());
+    let daemon = Daemon::in_dir(dir, &keys, &format!("{CLIENTS}{hosts}"));
+    let port = daemon.address.port();
+    let call = |host: &str, method: &str, path: &str| {
+        let (certificate, key) = (format!("{host}.crt"), format!("{host}.key"));
+        let url = format!("https://localhost:{port}{path}");
+        let words = ["-sS", "--max-time", "20", "--cacert", "ca.crt", "-w", "%{http_code}", "-X", method];
+        let identity = ["--cert", &certificate, "--key", &key, &url];
+        said(&Command::new("curl").args(words).args(identity).current_dir(dir).output().unwrap())
+    };
+    for round in 0..15 {
+        // A number is a name here, and no row.
+        let path = format!("/api/dlmlocks/{round}/lock");
+        let start = std::sync::Barrier::new(3);
+        let mut asked: Vec<(String, &str)> = std::thread::scope(|scope| {
+            let asks = ["h1", "h2", "h3"].map(|host| {
+                let (call, path, start) = (&call, &path, &start);
+                scope.spawn(move || {
+                    start.wait();
+                    (call(host, "PUT", path), host)
+                })
+            });
+            asks.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        asked.sort_by_key(|(answer, _)| answer[answer.len() - 3..].to_string());
+        let codes: Vec<&str> = asked.iter().map(|(answer, _)| &answer[answer.len() - 3..]).collect();
+        assert_eq!(codes, ["200", "412", "412"], "round {round}");
+        // Held on, it would be one side of a deadlock with the next round's.
+        assert!(call(asked[0].1, "DELETE", &path).ends_with("200"));
+    }
+    let history = call("h1", "GET", "/lock/1/history?limit=100");
+    assert_eq!(history.matches(r#""event":"granted""#).count(), 15, "one grant a lock: {history}");
+}

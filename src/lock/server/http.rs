@@ -24,7 +24,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -60,9 +60,17 @@ pub fn router(service: Arc<Service>) -> Router {
         .with_state(service)
 }
 
-/// No page, or not by this method: of no concern to strangers.
-async fn nothing(_: Caller) -> Denied {
-    Denied::not_found()
+/// No page, or not by this method: of no concern to strangers. Said in the protocol whose page it would be.
+async fn nothing(uri: Uri, who: Result<Caller, Denied>) -> Response {
+    let path = uri.path();
+    let is_below = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+    let denied = who.err().unwrap_or_else(Denied::not_found);
+    match () {
+        () if is_below("/api") && path.contains("/dlmlocks") => foreman::denied(denied).into_response(),
+        () if is_below("/api") => dlm::denied(denied).into_response(),
+        () if is_below("/v1") => fleetlock::denied(denied).into_response(),
+        () => denied.into_response(),
+    }
 }
 
 async fn healthz(State(service): State<Arc<Service>>) -> Response {

@@ -36,6 +36,8 @@ pub(super) enum Version {
     V2,
 }
 
+pub use form::denied;
+
 type Of = State<Arc<Service>>;
 type Who = Result<Caller, Denied>;
 type Name = Result<Path<String>, PathRejection>;

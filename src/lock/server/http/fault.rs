@@ -27,7 +27,7 @@ impl Denied {
 
     /// There is no such page.
     pub fn not_found() -> Self {
-        Self::new(FaultKind::NotFound, "there is no such page; see lock-protocol(7)")
+        Self::new(FaultKind::NotFound, "there is no such page; see lock-protocol(7) and lock-legacy(7)")
     }
 
     /// For whoever is not known.

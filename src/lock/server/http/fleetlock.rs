@@ -23,6 +23,8 @@ use crate::lock::server::access::Client;
 use crate::lock::server::legacy::Whose;
 use crate::lock::server::service::Service;
 
+pub use form::denied;
+
 type Of = State<Arc<Service>>;
 type Who = Result<Caller, Denied>;
 

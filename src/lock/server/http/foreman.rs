@@ -27,6 +27,8 @@ use crate::lock::server::legacy::{self, Whose};
 use crate::lock::server::service::Service;
 use crate::lock::wire::FaultKind;
 
+pub use form::denied;
+
 type Of = State<Arc<Service>>;
 type Who = Result<Caller, Denied>;
 type From = Extension<Peer>;
@@ -57,8 +59,8 @@ async fn show(State(service): Of, Extension(peer): From, who: Who, name: Name) -
             None => (who?.0, None),
         };
         let lock = lock_of(&client, name)?;
-        let (name, asks) = (lock.to_string(), host.clone());
-        let look = move |book: &Book| match &asks {
+        let (name, asking) = (lock.to_string(), host.clone());
+        let look = move |book: &Book| match &asking {
             Some(owner) => legacy::look_as(book, &lock, owner),
             None => legacy::look(book, &lock, |_| false),
         };
