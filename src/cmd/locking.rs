@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use chrono::TimeDelta;
 
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::flag::done::{Done, Reboot};
@@ -111,6 +111,23 @@ pub fn described(config: &Config) -> String {
 pub fn waits_for(config: &Config, held: &[Held]) -> Option<String> {
     let names: Vec<&str> = lacking(config, held).into_iter().map(LockName::as_str).collect();
     (!names.is_empty()).then(|| format!("lock {}: patch-lock acquire -p", names.join(", ")))
+}
+
+/// The same, if somebody has taken by hand what it lacks: that does not come to an end by itself.
+pub fn waits_for_hands(config: &Config, held: &[Held], by_hand: &[Held]) -> Option<String> {
+    let lacking = lacking(config, held);
+    let taken = by_hand.iter().find(|taken| lacking.contains(&&taken.lock))?;
+    let (lock, number, release) = (&taken.lock, taken.numbered(), quoted(taken.lock.as_str()));
+    Some(format!("lock {lock}, held by hand on this host ({number}): patch-lock release {release}"))
+}
+
+/// What somebody has taken by hand on this host at the service of the configuration.
+///
+/// # Errors
+/// As [`Remembered::read`].
+pub fn by_hand(paths: &Paths, config: &Config) -> Result<Vec<Held>> {
+    let Some(kind) = config.lock.as_ref().map(config::Lock::kind) else { return Ok(Vec::new()) };
+    Ok(Remembered::read(paths)?.held.into_iter().filter(|held| held.kind == kind).collect())
 }
 
 /// The grants that the run holds. A line that is none is somebody's scribble.

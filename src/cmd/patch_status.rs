@@ -17,6 +17,7 @@ use crate::flag::order::Order;
 use crate::flag::record::Draft;
 use crate::flag::run::Run;
 use crate::flag::state::State;
+use crate::lock::client::Held;
 use crate::paths::{self, Paths};
 use crate::sys::clock::{self, Moment};
 use crate::sys::dir::Dir;
@@ -67,7 +68,11 @@ fn run(args: &Args) -> Result<Exit> {
         return clear(&paths, reason, now, question);
     }
     let scene = Scene::look(&paths)?;
-    let status = Status::of(&scene, &config, now, left_at_work(&paths)?)?;
+    let by_hand = locking::by_hand(&paths, &config).unwrap_or_else(|error| {
+        exit::warn(error);
+        Vec::new()
+    });
+    let status = Status::of(&scene, &config, now, left_at_work(&paths)?, &by_hand)?;
     if args.json {
         exit::out(serde_json::to_string_pretty(&status).map_err(|why| Error::failed("print", "the status", why))?);
     } else {
@@ -99,6 +104,9 @@ struct Status {
     left_at_work: Option<i32>,
     /// Which service, and for which locks.
     lock: String,
+    /// What somebody has taken by hand on this host: kind, lock, number, owner.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    by_hand: Vec<String>,
     /// What the run holds: kind, lock, number, owner.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     grants: Vec<String>,
@@ -108,7 +116,7 @@ struct Status {
 }
 
 impl Status {
-    fn of(scene: &Scene, config: &Config, now: Moment, left_at_work: Option<i32>) -> Result<Self> {
+    fn of(scene: &Scene, config: &Config, now: Moment, left_at_work: Option<i32>, by_hand: &[Held]) -> Result<Self> {
         let run = scene.run.as_ref().or(scene.dated.as_ref());
         let waits = match (&scene.run, scene.flag) {
             (Some(run), true) if run.state == Some(State::Staged) => {
@@ -116,7 +124,10 @@ impl Status {
                 due::order_fits(run, &order).map_err(Error::Usage)?;
                 let local = DateTime::<Local>::from(now).time();
                 let what = due::waits_for(&config.patchit, run, &order, now, local);
-                what.or_else(|| locking::waits_for(config, &locking::grants(run))).or_else(|| Some("patchit".into()))
+                let held = locking::grants(run);
+                what.or_else(|| locking::waits_for_hands(config, &held, by_hand))
+                    .or_else(|| locking::waits_for(config, &held))
+                    .or_else(|| Some("patchit".into()))
             }
             (Some(run), true) if run.unreachable > 0 => run
                 .fact("unreachable")
@@ -127,6 +138,9 @@ impl Status {
             }
             _ => None,
         };
+        // What cannot be given back keeps a run from its end, at whatever state.
+        let unreleased = run.filter(|run| !run.grants.is_empty()).and_then(|run| run.fact("unreleased"));
+        let waits = waits.or_else(|| unreleased.map(|why| format!("the release of its lock: {why}")));
         Ok(Self {
             state: state_word(scene).into(),
             sentence: sentence(scene, now),
@@ -139,6 +153,7 @@ impl Status {
             failed_log: failed_log(&scene.etc)?,
             left_at_work,
             lock: locking::described(config),
+            by_hand: by_hand.iter().map(ToString::to_string).collect(),
             grants: run.map(|run| run.grants.clone()).unwrap_or_default(),
             lent: run.map(|run| run.lent.clone()).unwrap_or_default(),
         })
@@ -155,6 +170,9 @@ impl Status {
         }
         if self.grants.is_empty() && self.lent.is_empty() {
             exit::out(format_args!("lock: {}", self.lock));
+        }
+        for grant in &self.by_hand {
+            exit::out(format_args!("held by hand: {grant}; patch-lock release gives it back"));
         }
         if self.maintenance_boot_ordered {
             exit::out("a maintenance boot is ordered at init");

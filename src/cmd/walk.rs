@@ -275,7 +275,16 @@ impl<'a> Walk<'a> {
         let Some(run) = self.run()? else { return Ok(Turn::On) };
         let Err(error) = locking::give_back(self, &run) else { return Ok(Turn::On) };
         let why = error.to_string();
-        if run.fact("unreleased").is_none() {
+        // Who is away comes back; what the service refuses is for a person, and no tick may keep silent about it.
+        let is_news = match (&error, run.fact("unreleased")) {
+            (_, None) => true,
+            (Error::Unreachable { .. }, Some(_)) => false,
+            (_, Some(told)) => told != why,
+        };
+        if is_news {
+            if !matches!(error, Error::Unreachable { .. }) {
+                exit::warn(format_args!("the lock is not given back: {why}"));
+            }
             self.record(&Draft::note("the lock could not be released").field("unreleased", &why))?;
         }
         let waited = run.decided().map(|since| self.site.clock.now() - since);

@@ -195,12 +195,12 @@ pub trait Backend: fmt::Debug + Send + Sync {
         Err(words::cannot(self.kind(), "list its locks"))
     }
 
-    /// Why the owner does not have the lock, in one sentence.
+    /// Why the owner does not have the lock, in one sentence; told from which host, a clone learns that another one has its name.
     ///
     /// # Errors
     /// As [`Backend::look`].
-    fn why(&self, lock: &LockName, owner: &Owner) -> Result<String> {
-        Ok(words::why(&self.look(lock)?, owner))
+    fn why(&self, lock: &LockName, owner: &Owner, host: Option<&HostId>) -> Result<String> {
+        Ok(words::why(&self.look(lock)?, owner, host))
     }
 
     /// The last events of a lock, or of all, the newest first.

@@ -116,7 +116,9 @@ fn open_in(dir: &OwnedFd, name: &OsStr, path: &Path, rule: Rule) -> Result<File>
     let flags = OFlag::O_RDONLY | OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let fd = openat(dir, name, flags, Mode::empty()).map_err(|why| match why {
         nix::Error::ELOOP => Error::refused(path.display(), "it is a symbolic link; put the file itself there"),
-        nix::Error::ENXIO => Error::refused(path.display(), "it is not a regular file; remove it"),
+        nix::Error::ENXIO => {
+            Error::refused(path.display(), "it is not a regular file; name one that is, or remove this one")
+        }
         _ => Error::io("open", path)(why),
     })?;
     regular(fd, path, rule)
@@ -129,7 +131,7 @@ fn open_in(dir: &OwnedFd, name: &OsStr, path: &Path, rule: Rule) -> Result<File>
 pub fn regular(fd: OwnedFd, path: &Path, rule: Rule) -> Result<File> {
     let stat = fstat(&fd).map_err(Error::io("look at", path))?;
     if SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT != SFlag::S_IFREG {
-        return Err(Error::refused(path.display(), "it is not a regular file; remove it"));
+        return Err(Error::refused(path.display(), "it is not a regular file; name one that is, or remove this one"));
     }
     judge(&stat, path, Sticky::DoesNotHelp, rule)?;
     Ok(File::from(fd))

@@ -195,3 +195,36 @@ fn what_a_damaged_or_planted_memory_says_is_not_believed() {
     assert!(said.code == 1 && said.err.contains("symbolic link"), "{said:?}");
     assert!(host.path("srv/locks/web.lock").exists());
 }
+
+/// W7: none of the updaters has a number that tells a later grant from an earlier one.
+#[test]
+fn w7_the_numbers_of_grants_grow() {
+    let host = host();
+    let mut last = 0;
+    for _ in 0..3 {
+        let said = host.run(&["acquire"]).out;
+        let number = said.trim_end().strip_prefix("lock web is held (grant ").and_then(|text| text.split(',').next());
+        let number: u64 = number.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{said}"));
+        assert!(number > last, "{said}");
+        last = number;
+        assert_eq!(host.run(&["release"]).code, 0);
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_file_is_told_so() {
+    let host = host();
+    let said = host.run(&["--config", "/dev/null", "show", "web"]);
+    assert!(said.code == 2 && said.err.contains("name one that is"), "{said:?}");
+}
+
+#[test]
+fn a_clone_is_told_by_why_that_another_host_has_its_name() {
+    let host = host();
+    assert_eq!(host.run(&["acquire"]).code, 0);
+    std::fs::remove_file(host.path("var/lib/patch/grants")).unwrap();
+    assert!(host.run(&["why"]).out.contains("you are web01.example.org"));
+    host.write("etc/machine-id", &"c".repeat(32));
+    let said = host.run(&["why"]).out;
+    assert!(said.contains("another host of this name") && said.contains("machine-id"), "{said}");
+}

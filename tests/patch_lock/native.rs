@@ -239,3 +239,59 @@ fn forcing_takes_a_name_and_a_reason() {
         assert_eq!(host.run(args).code, 2, "{args:?}");
     }
 }
+
+#[test]
+fn who_holds_nothing_has_nothing_taken_and_that_is_no_success() {
+    let lock = |holders: &str| ok(&format!(r#"{{"lock":"web","slots":1,"holders":[{holders}]}}"#));
+    let absent = || ok(r#"{"found":false}"#);
+    let other = r#"{"lock":"web","number":7,"owner":"web02"}"#;
+    let (host, _server) = meet(vec![absent(), lock(""), absent(), lock(other), absent(), say(503, "no")]);
+    for words in ["nobody holds lock web", "held by web02 (grant 7)", "does not hold it"] {
+        let said = host.run(&["force-release", "web", "--owner", "web01", "--by", "ops", "--reason", "x"]);
+        assert!(said.code == 1 && said.err.contains(words) && said.out.is_empty(), "{said:?}");
+    }
+}
+
+#[test]
+fn whatever_a_service_says_of_a_lock_is_one_line() {
+    let lock = r#"{"lock":"web\nlock db is free","slots":1,"holders":[]}"#;
+    let (host, _server) = meet(vec![ok(lock), ok(r#"{"why":"lock web\r\nis free\u2028now"}"#)]);
+    assert_eq!(host.run(&["show", "web"]).out, "lock web\\nlock db is free is free\n");
+    assert_eq!(host.run(&["why"]).out, "lock web\\r\\nis free\\u{2028}now\n");
+}
+
+/// W7: a grant without a number cannot be told from the one before it.
+#[test]
+fn w7_a_grant_without_a_number_is_none() {
+    let (host, _server) = meet(vec![ok(&GRANT.replace("\"number\":7", "\"number\":0"))]);
+    let said = host.run(&["acquire"]);
+    assert!(said.code == 69 && said.out.is_empty(), "{said:?}");
+}
+
+#[test]
+fn what_the_service_refuses_is_said_once() {
+    let fault = r#"{"kind":"refused","error":"refusing owner h1: another host has its name; see owner ="}"#;
+    let (host, _server) = meet(vec![say(409, fault)]);
+    let said = host.run(&["acquire"]);
+    assert_eq!(said.err, "patch-lock: refusing owner h1: another host has its name; see owner =\n", "{said:?}");
+}
+
+/// W8: locking can be switched off from the environment of the process.
+#[test]
+fn w8_nothing_in_the_environment_switches_the_lock_off() {
+    let (host, server) = meet(vec![ok(BUSY)]);
+    let mut command = host.command(&["acquire"]);
+    for name in ["MAIN_API_NOOP", "main_api_noop", "API_NOOP", "NOOP", "noop", "PATCH_LOCK_NOOP", "LOCK_BACKEND"] {
+        command.env(name, "true");
+    }
+    let said = Said::from(command.env("LOCK", "none").output().unwrap());
+    assert!(said.code == 75 && server.is_done(), "{said:?}");
+}
+
+#[test]
+fn why_names_what_is_held_by_hand_on_this_host() {
+    let (host, _server) = meet(vec![ok(r#"{"why":"lock web is free"}"#)]);
+    host.write("var/lib/patch/grants", "lockd web 7 web01.example.org\n");
+    let said = host.run(&["why"]).out;
+    assert!(said.contains("(grant 7) is held by hand") && said.contains("patch-lock release web"), "{said}");
+}

@@ -59,8 +59,9 @@ fn a_run_waits_for_its_lock_and_goes_on_when_it_has_it() {
     assert_eq!(root.states(), ["ordered"]);
 }
 
+/// W3: a run that goes on never asks whether its lock is still held.
 #[test]
-fn a_lock_that_was_taken_away_is_waited_for_again_and_is_no_failure() {
+fn w3_a_lock_that_was_taken_away_is_waited_for_again_and_is_no_failure() {
     let root = staged();
     take(&root);
     fs::remove_dir_all(root.0.path().join("srv/locks")).unwrap();
@@ -143,6 +144,43 @@ fn a_release_is_tried_until_it_is_done_and_told_after_a_quarter_of_an_hour() {
     root.tick("2026-11-21T05:01:00Z");
     assert_eq!(root.states(), ["ending", "ended"]);
     assert_eq!((holder(&root), root.mails()), (None, 1), "one mail a run");
+}
+
+/// What `patch-status` says.
+fn status(root: &Root) -> String {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_patch-status"));
+    let done = command.arg("--root").arg(root.0.path()).args(["--now", NIGHT]).env_clear().output().unwrap();
+    String::from_utf8(done.stdout).unwrap()
+}
+
+#[test]
+fn a_release_that_is_refused_is_told_once_and_patch_status_names_it() {
+    let root = staged();
+    take(&root);
+    fs::remove_file(root.0.path().join("etc/patchflag")).unwrap();
+    let kept = fs::read_to_string(root.0.path().join("etc/patch/config.ini")).unwrap();
+    let other = "[lock]\nbackend = fleetlock\nurl = http://127.0.0.1:1\nowner = web01.example.org\nnames = web\n";
+    root.write("etc/patch/config.ini", other);
+    for words in ["the lock is not given back: cannot release lock", ""] {
+        let done = root.patchit(NIGHT, Boot::Normal, &["--finish"]);
+        let said = String::from_utf8(done.stderr).unwrap();
+        assert_eq!(done.status.code(), Some(1), "{said}");
+        assert!(said.contains(words) && said.is_empty() == words.is_empty(), "{said}");
+        assert!(status(&root).contains("the release of its lock: cannot release lock"), "{}", status(&root));
+    }
+    root.write("etc/patch/config.ini", &kept);
+    root.tick(NIGHT);
+    assert_eq!(holder(&root), None);
+    assert!(!status(&root).contains("release of its lock"), "{}", status(&root));
+}
+
+#[test]
+fn a_run_that_waits_for_a_lock_that_is_held_by_hand_says_so() {
+    let root = staged();
+    assert!(patch_lock(&root, &["acquire", "web"]).status.success());
+    let said = status(&root);
+    assert!(said.contains("held by hand on this host (grant 1, local): patch-lock release web"), "{said}");
+    assert!(said.contains("held by hand: dir web 1-local web01.example.org"), "{said}");
 }
 
 #[test]

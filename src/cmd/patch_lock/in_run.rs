@@ -244,7 +244,7 @@ fn finish(walk: &mut Walk, run: &Run, new: &[Held]) -> Result<()> {
         let record = Draft::note("the lock is held").field("grant", grant.to_string());
         // With the last one the question is answered: what was asked for is no longer in doubt.
         walk.record(&if left == 0 { record.field("locking", "") } else { record })?;
-        exit::note(format_args!("lock {} is held (grant {})", grant.lock, grant.number));
+        exit::note(format_args!("lock {} is held ({})", grant.lock, grant.numbered()));
     }
     if run.stages.contains(STAGE) { Ok(()) } else { walk.record(&Draft::stage_done(STAGE)) }
 }
@@ -302,7 +302,7 @@ pub fn release(place: &Place, args: &Release) -> Result<Exit> {
     let mut walk = Walk::new(&site, scene);
     for grant in grants.iter().filter(|grant| grant.kind == service.kind() && wanted(&grant.lock)) {
         if args.dry_run || place.is_only_a_question(&paths) {
-            exit::out(format_args!("would give back lock {} (grant {})", grant.lock, grant.number));
+            exit::out(format_args!("would give back lock {} ({})", grant.lock, grant.numbered()));
             continue;
         }
         service.backend.release(grant)?;

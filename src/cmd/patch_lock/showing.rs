@@ -5,11 +5,13 @@ use serde::Serialize;
 use crate::cmd::place::Place;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
+use crate::lock::client::remembered::Remembered;
 use crate::lock::client::words;
 use crate::lock::client::{Released, claim};
 use crate::lock::wire::{self, Change};
 use crate::sys::clock::stamp;
 
+use super::by_hand;
 use super::site::Service;
 use super::{Force, History, List, Show, Why};
 
@@ -32,7 +34,7 @@ pub fn history(place: &Place, args: &History) -> Result<Exit> {
         return print_json(&events);
     }
     for event in &events {
-        exit::out(sentence(event));
+        exit::out(one_line(&sentence(event)));
     }
     Ok(Exit::Done)
 }
@@ -63,8 +65,13 @@ struct Reason {
 pub fn why(place: &Place, args: &Why) -> Result<Exit> {
     let service = Service::open(place)?;
     let owner = claim::owner(&service.config, &service.paths)?;
+    let host = claim::host_id(&service.paths).ok();
+    let hands = Remembered::read(&service.paths)?;
     let ask = |lock| {
-        let why = service.backend.why(lock, &owner)?;
+        let said = service.backend.why(lock, &owner, host.as_ref())?;
+        let held = hands.find(service.kind(), lock);
+        let remembered = held.map(|held| format!("; {}", by_hand::standing_words(held))).unwrap_or_default();
+        let why = said + &remembered;
         Ok(Reason { lock: lock.to_string(), owner: owner.to_string(), why })
     };
     let reasons: Vec<Reason> = service.names(&args.names)?.iter().map(ask).collect::<Result<_>>()?;
@@ -72,7 +79,7 @@ pub fn why(place: &Place, args: &Why) -> Result<Exit> {
         return print_json(&reasons);
     }
     for reason in &reasons {
-        exit::out(&reason.why);
+        exit::out(one_line(&reason.why));
     }
     Ok(Exit::Done)
 }
@@ -92,10 +99,35 @@ pub fn force(place: &Place, args: &Force) -> Result<Exit> {
         return Ok(Exit::Done);
     }
     match service.backend.force_release(&order)? {
-        Released::Ended => exit::out(format_args!("lock {} is taken from {}", args.name, args.owner)),
-        Released::Absent => exit::out(format_args!("{} does not hold lock {}", args.owner, args.name)),
+        Released::Ended => {
+            exit::out(format_args!("lock {} is taken from {}", args.name, args.owner));
+            Ok(Exit::Done)
+        }
+        Released::Absent => Err(not_the_holder(&service, args)),
     }
-    Ok(Exit::Done)
+}
+
+/// Who mistypes a name must not believe that a lock is free now.
+fn not_the_holder(service: &Service, args: &Force) -> Error {
+    let why = match service.backend.look(&args.name) {
+        Ok(lock) if lock.holders.is_empty() => format!("nobody holds lock {}", args.name),
+        Ok(lock) => format!("it is {}", words::holders(&lock)),
+        Err(_) => "it does not hold it".into(),
+    };
+    Error::failed("take", format_args!("lock {} from {}", args.name, args.owner), one_line(&why))
+}
+
+/// Whatever a service says, a lock is a line.
+fn one_line(text: &str) -> String {
+    let mut line = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\n' | '\r' | '\t' | '\u{85}' | '\u{2028}' | '\u{2029}') {
+            line.extend(c.escape_default());
+        } else {
+            line.push(c);
+        }
+    }
+    line
 }
 
 fn print_locks(locks: &[wire::Lock], json: bool) -> Result<Exit> {
@@ -103,7 +135,7 @@ fn print_locks(locks: &[wire::Lock], json: bool) -> Result<Exit> {
         return print_json(&locks);
     }
     for lock in locks {
-        exit::out(words::state(lock));
+        exit::out(one_line(&words::state(lock)));
     }
     Ok(Exit::Done)
 }

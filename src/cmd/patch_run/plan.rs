@@ -76,7 +76,7 @@ fn locks(settings: &Settings, config: &Config, paths: &Paths, clock: Clock) -> V
     let names = lock.names.iter().flat_map(LockSet::iter);
     let why = |name| {
         let backend = client::open(lock, paths, clock)?;
-        backend.why(name, &claim::owner(config, paths)?)
+        backend.why(name, &claim::owner(config, paths)?, claim::host_id(paths).ok().as_ref())
     };
     names.map(|name| why(name).unwrap_or_else(|error: Error| format!("lock {name}: {error}"))).collect()
 }

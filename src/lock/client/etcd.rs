@@ -240,7 +240,7 @@ fn patience(wait: Duration, seen: &Look) -> Duration {
 }
 
 fn not_yet(claim: &Claim, lock: &LockName, seen: Look, wait: Duration) -> Answer {
-    let why = words::why(&locked(lock.as_str(), seen.holder, &seen.front), &claim.owner);
+    let why = words::why(&locked(lock.as_str(), seen.holder, &seen.front), &claim.owner, Some(&claim.host_id));
     let again = if wait.is_zero() { Again::Later } else { Again::AtOnce };
     Answer::NotYet(NotYet { why, again })
 }

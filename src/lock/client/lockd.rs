@@ -8,12 +8,12 @@ use ureq::http::Method;
 
 use super::held::Counted;
 use super::http::{Http, Reply};
-use super::words::percent;
+use super::words::{self, percent};
 use super::{Again, Answer, Backend, Claim, Held, Kind, NotYet, Released};
 use crate::config::locking::Web;
 use crate::error::{Error, Result};
 use crate::lock::grant::Number;
-use crate::lock::name::{LockName, Owner};
+use crate::lock::name::{HostId, LockName, Owner};
 use crate::lock::wire::{self, Acquired};
 use crate::paths::Paths;
 use crate::sys::clock::Moment;
@@ -48,19 +48,20 @@ impl Lockd {
         let Ok(fault) = serde_json::from_slice::<wire::Fault>(&reply.body) else {
             return Err(self.http.unexpected(reply));
         };
-        let (base, words) = (self.http.base(), fault.error.as_str());
+        let (base, said) = (self.http.base(), fault.error.as_str());
         Err(match reply.status {
-            409 => Error::refused(object, words),
-            429 | 500..=599 => self.http.unreachable(words),
-            401 => Error::Usage(format!("{base}: {words}; look at secret_id and secret_file in section [lock]")),
-            _ => Error::Usage(format!("{base}: {words}")),
+            409 => refused(object, said),
+            429 | 500..=599 => self.http.unreachable(said),
+            401 => Error::Usage(format!("{base}: {said}; look at secret_id and secret_file in section [lock]")),
+            _ => Error::Usage(format!("{base}: {said}")),
         })
     }
 
     /// The grants of a claim, each of them and no others.
     fn granted(&self, claim: &Claim, grants: &[wire::Grant]) -> Result<Answer> {
         let find = |lock: &LockName| {
-            let grant = grants.iter().find(|grant| grant.lock == lock.as_str() && grant.owner == claim.owner.as_str());
+            let is_ours = |grant: &&wire::Grant| grant.number > 0 && grant.lock == lock.as_str();
+            let grant = grants.iter().filter(is_ours).find(|grant| words::is(&grant.owner, &claim.owner));
             grant.map(|grant| held(&claim.owner, lock, grant.number))
         };
         let held: Option<Vec<Held>> = claim.locks.iter().map(find).collect();
@@ -75,6 +76,14 @@ fn held(owner: &Owner, lock: &LockName, number: u64) -> Held {
         number: Number(number),
         counted: Counted::ByService,
         lock: lock.clone(),
+    }
+}
+
+/// The service says by itself what it refuses.
+fn refused(object: &str, words: &str) -> Error {
+    match words.strip_prefix("refusing ").and_then(|words| words.split_once(": ")) {
+        Some((theirs, why)) => Error::refused(theirs, why),
+        None => Error::refused(object, words),
     }
 }
 
@@ -150,7 +159,8 @@ impl Backend for Lockd {
     fn held(&self, claim: &Claim, lock: &LockName) -> Result<Option<Held>> {
         let reason = claim.reason.as_ref().map(ToString::to_string);
         let ours = |grant: &&wire::Grant| {
-            grant.owner == claim.owner.as_str()
+            words::is(&grant.owner, &claim.owner)
+                && grant.number > 0
                 && grant.host_id.as_deref() == Some(claim.host_id.as_str())
                 && (reason.is_none() || grant.reason == reason)
         };
@@ -171,7 +181,7 @@ impl Backend for Lockd {
         Ok(self.ask::<wire::Locks>("/lock/1/locks", "the list of locks")?.locks)
     }
 
-    fn why(&self, lock: &LockName, owner: &Owner) -> Result<String> {
+    fn why(&self, lock: &LockName, owner: &Owner, _host: Option<&HostId>) -> Result<String> {
         let path = format!("/lock/1/why?lock={}&owner={}", percent(lock.as_str()), percent(owner.as_str()));
         Ok(self.ask::<wire::Why>(&path, &object(lock.as_str()))?.why)
     }

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Kind;
 use crate::error::Error;
-use crate::lock::name::Owner;
+use crate::lock::name::{HostId, Owner};
 use crate::lock::wire;
 use crate::sys::clock::stamp;
 
@@ -43,6 +43,11 @@ pub fn cannot(kind: Kind, what: &str) -> Error {
     Error::Usage(format!("backend {kind} cannot {what}"))
 }
 
+/// Whether a service means this owner.
+pub fn is(text: &str, owner: &Owner) -> bool {
+    Owner::new(text).is_ok_and(|named| named == *owner)
+}
+
 /// `web01.example.org since 2026-11-21T02:00:07Z (grant 7)`.
 pub fn holder(grant: &wire::Grant) -> String {
     let since = grant.since.map(|since| format!(" since {}", stamp(since))).unwrap_or_default();
@@ -75,9 +80,17 @@ pub fn state(lock: &wire::Lock) -> String {
 }
 
 /// Why an owner does not have a lock, and what would change it.
-pub fn why(lock: &wire::Lock, owner: &Owner) -> String {
+pub fn why(lock: &wire::Lock, owner: &Owner, host: Option<&HostId>) -> String {
     let name = &lock.lock;
-    if let Some(own) = lock.holders.iter().find(|grant| grant.owner == owner.as_str()) {
+    if let Some(own) = lock.holders.iter().find(|grant| is(&grant.owner, owner)) {
+        if let (Some(host), Some(theirs)) = (host, &own.host_id)
+            && host.as_str() != theirs
+        {
+            return format!(
+                "lock {name} is held by {}; that is another host of this name: give one of them owner = in section [lock], and a clone a machine-id of its own",
+                holder(own)
+            );
+        }
         return format!("lock {name} is held by {}; you are {owner}", holder(own));
     }
     let ahead = lock.queue.iter().position(|waiter| waiter.owner == owner.as_str()).unwrap_or(lock.queue.len());
@@ -124,13 +137,19 @@ mod tests {
     #[test]
     fn one_line_says_who_holds_it_who_is_ahead_and_what_would_change_it() {
         let me = Owner::new("me").unwrap();
-        let said = |holders: &[&str], queue: &[&str]| why(&lock(holders, queue), &me);
+        let said = |holders: &[&str], queue: &[&str]| why(&lock(holders, queue), &me, None);
         assert_eq!(
             said(&["a"], &["b", "c", "me"]),
             "lock web is held by a (grant 7); ahead: b and 1 more; free when released"
         );
         assert_eq!(said(&[], &[]), "lock web is free; nobody is known to be ahead; it can be acquired");
         assert_eq!(said(&["me"], &[]), "lock web is held by me (grant 7); you are me");
+        let of = |id: &str| {
+            let mut held = lock(&["me"], &[]);
+            held.holders[0].host_id = Some("f".repeat(32));
+            why(&held, &me, Some(&HostId::new(&id.repeat(32)).unwrap()))
+        };
+        assert!(of("f").ends_with("you are me") && of("e").contains("another host of this name"), "{}", of("e"));
         assert_eq!(state(&lock(&["a"], &["b"])), "lock web is held by a (grant 7); waiting: b");
     }
 }
