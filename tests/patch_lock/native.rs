@@ -218,7 +218,7 @@ fn what_is_known_is_shown_to_people_and_to_programs() {
         [
             "GET /lock/1/locks/web%20servers",
             "GET /lock/1/locks",
-            "GET /lock/1/why?lock=web&owner=web01.example.org",
+            &format!("GET /lock/1/why?lock=web&owner=web01.example.org&host_id={}", "a".repeat(32)),
             "GET /lock/1/history?lock=web&limit=5",
             "GET /lock/1/history?limit=20",
             "POST /lock/1/force-release",
@@ -294,4 +294,14 @@ fn why_names_what_is_held_by_hand_on_this_host() {
     host.write("var/lib/patch/grants", "lockd web 7 web01.example.org\n");
     let said = host.run(&["why"]).out;
     assert!(said.contains("(grant 7) is held by hand") && said.contains("patch-lock release web"), "{said}");
+}
+
+/// W1: two spellings of one name are one host; which of two hosts it is, the host id tells.
+#[test]
+fn w1_a_grant_under_this_host_s_name_in_capitals_is_its_own() {
+    let (host, _server) = meet(vec![ok(&GRANT.replace("web01.example.org", "WEB01.Example.ORG"))]);
+    let said = host.run(&["acquire"]);
+    assert_eq!((said.code, host.grants().as_str()), (0, "lockd web 7 web01.example.org\n"), "{said:?}");
+    let said = host.run(&["force-release", "web", "--owner", "LocalHost", "--by", "ops", "--reason", "x"]);
+    assert_eq!(said.code, 2, "{said:?}");
 }

@@ -181,8 +181,9 @@ impl Backend for Lockd {
         Ok(self.ask::<wire::Locks>("/lock/1/locks", "the list of locks")?.locks)
     }
 
-    fn why(&self, lock: &LockName, owner: &Owner, _host: Option<&HostId>) -> Result<String> {
-        let path = format!("/lock/1/why?lock={}&owner={}", percent(lock.as_str()), percent(owner.as_str()));
+    fn why(&self, lock: &LockName, owner: &Owner, host: Option<&HostId>) -> Result<String> {
+        let host = host.map(|host| format!("&host_id={}", percent(host.as_str()))).unwrap_or_default();
+        let path = format!("/lock/1/why?lock={}&owner={}{host}", percent(lock.as_str()), percent(owner.as_str()));
         Ok(self.ask::<wire::Why>(&path, &object(lock.as_str()))?.why)
     }
 
