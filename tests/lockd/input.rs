@@ -114,7 +114,7 @@ fn who_asks_and_never_reads_is_closed() {
             Err(why) if why.kind() == std::io::ErrorKind::WouldBlock => {}
             Err(_) => break,
         }
-        assert!(begun.elapsed() < Duration::from_secs(60), "it holds its connection for ever");
+        assert!(begun.elapsed() < Duration::from_mins(1), "it holds its connection for ever");
     }
     assert!(is_stuck, "the service took two million requests without an answer being read");
     crate::wire::wait_until(|| open_connections(&daemon) == 0);

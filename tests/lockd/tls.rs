@@ -128,14 +128,15 @@ fn w5_w6_of_hosts_that_ask_at_once_for_a_new_lock_one_has_it() {
     let make = Authority(dir);
     make.make("ca");
     make.sign("ca", "server", "/CN=localhost", "subjectAltName=DNS:localhost", 2);
-    let mut hosts = String::new();
-    for host in ["h1", "h2", "h3"] {
+    let names = ["h1", "h2", "h3"];
+    for host in names {
         make.sign("ca", host, &format!("/CN={host}.example.org"), "extendedKeyUsage=clientAuth", 2);
-        hosts +=
-            &format!("[client {host}]\ncertificate = {host}.example.org\nowners = {host}.example.org\nlocks = *\n");
     }
+    let section =
+        |host| format!("[client {host}]\ncertificate = {host}.example.org\nowners = {host}.example.org\nlocks = *\n");
+    let hosts: Vec<String> = names.map(section).into();
     let keys = format!("certificate = {0}/server.crt\nkey = {0}/server.key\nclient_ca = {0}/ca.crt\n", dir.display());
-    let daemon = Daemon::in_dir(dir, &keys, &format!("{CLIENTS}{hosts}"));
+    let daemon = Daemon::in_dir(dir, &keys, &format!("{CLIENTS}{}", hosts.concat()));
     let port = daemon.address.port();
     let call = |host: &str, method: &str, path: &str| {
         let (certificate, key) = (format!("{host}.crt"), format!("{host}.key"));
@@ -149,7 +150,7 @@ fn w5_w6_of_hosts_that_ask_at_once_for_a_new_lock_one_has_it() {
         let path = format!("/api/dlmlocks/{round}/lock");
         let start = std::sync::Barrier::new(3);
         let mut asked: Vec<(String, &str)> = std::thread::scope(|scope| {
-            let asks = ["h1", "h2", "h3"].map(|host| {
+            let asks = names.map(|host| {
                 let (call, path, start) = (&call, &path, &start);
                 scope.spawn(move || {
                     start.wait();

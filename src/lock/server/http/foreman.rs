@@ -60,11 +60,11 @@ async fn show(State(service): Of, Extension(peer): From, who: Who, name: Name) -
         };
         let lock = lock_of(&client, name)?;
         let (name, asking) = (lock.to_string(), host.clone());
-        let look = move |book: &Book| match &asking {
+        let find = move |book: &Book| match &asking {
             Some(owner) => legacy::look_as(book, &lock, owner),
             None => legacy::look(book, &lock, |_| false),
         };
-        let found = service.desk.ask(Orphan::Skip, move |book, _| read(look(book))).await?;
+        let found = service.desk.ask(Orphan::Skip, move |book, _| read(find(book))).await?;
         Ok(form::shown(&name, found.as_ref(), host.as_ref()))
     };
     done.await.unwrap_or_else(form::denied)
