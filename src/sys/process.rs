@@ -14,6 +14,8 @@ use std::time::{Duration, Instant};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::worker;
 use crate::error::{Error, Result};
@@ -241,6 +243,9 @@ fn wait(mut child: Child, deadline: Option<Duration>, grace: Duration) -> std::i
 
 fn wait_until(child: &mut Child, time: Duration) -> std::io::Result<Option<std::process::ExitStatus>> {
     let end = Instant::now() + time;
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    // Kernels before 5.3 do not tell when it ends.
+    let told = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
     let mut pause = Duration::from_millis(1);
     loop {
         if let Some(status) = child.try_wait()? {
@@ -250,7 +255,13 @@ fn wait_until(child: &mut Child, time: Duration) -> std::io::Result<Option<std::
         if left.is_zero() {
             return Ok(None);
         }
-        std::thread::sleep(pause.min(left));
+        match &told {
+            Some(told) => {
+                // Whatever it says, the clock and the child are asked again.
+                let _ = poll(&mut [PollFd::new(told, PollFlags::IN)], Timespec::try_from(left).ok().as_ref());
+            }
+            None => std::thread::sleep(pause.min(left)),
+        }
         pause = (pause * 2).min(Duration::from_millis(50));
     }
 }
