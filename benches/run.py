@@ -49,12 +49,12 @@ class Updater:
     def __init__(self, args, folder, service):
         self.folder = folder / self.key
         self.service = service
-        self.theirs = args.clients / self.key / "bin" / self.program
+        self.theirs = args.clients.resolve() / self.key / "bin" / self.program
         self.ours = self.folder / self.program
         for phase in PHASES + ("reboot", "ext_notify", "on_failure"):
             (self.folder / f"{phase}.d").mkdir(parents=True)
         # Under its old name, as sites have it.
-        self.ours.symlink_to(args.tools / "patch-run")
+        self.ours.symlink_to(args.tools.resolve() / "patch-run")
         for phase in PHASES:
             self.script(phase, "exit 0")
         self.config = self.folder / "config"
