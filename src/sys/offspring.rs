@@ -33,8 +33,8 @@ pub fn at_work() -> Vec<Stat> {
     descendants(us, &all)
 }
 
-/// Sends a signal to each of them, and to those that they start meanwhile. Nobody is sent it twice, and no stranger who has got the
-/// number of one that ended.
+/// Sends a signal to each of them and to those that they start meanwhile, and the word to go on. Nobody is sent it twice, nor a stranger
+/// who has got the number of one that ended.
 pub fn pass_on(signal: Signal) {
     let mut told: Vec<Stat> = Vec::new();
     for _ in 0..ROUNDS {
@@ -46,6 +46,8 @@ pub fn pass_on(signal: Signal) {
         for process in &new {
             if proc_stat::of(process.id).is_some_and(|now| now.start == process.start) {
                 let _ = kill(Pid::from_raw(process.id), signal);
+                // Who was stopped cannot hear it.
+                let _ = kill(Pid::from_raw(process.id), Signal::SIGCONT);
             }
         }
         told.extend(new);

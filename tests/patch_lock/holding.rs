@@ -105,6 +105,18 @@ fn w10_term_ends_the_steps_of_a_script_with_it_and_the_lock_falls_after_them() {
     assert!(!is_held(&host) && host.grants().is_empty());
 }
 
+#[test]
+fn who_is_stopped_hears_term_all_the_same() {
+    let host = host();
+    let held =
+        host.start(&["hold", "web", "--", "sh", "-c", &format!("touch {}; kill -STOP $$", marker(&host, "begun"))]);
+    until("it works", || host.path("begun").exists());
+    std::thread::sleep(Duration::from_millis(300));
+    signal(&held, Signal::SIGTERM);
+    assert_eq!(Said::from(held.wait_with_output().unwrap()).code, 143);
+    assert!(!is_held(&host));
+}
+
 /// W10: timeout(1), and shells with job control, make process groups of their own.
 #[test]
 fn w10_a_step_that_does_not_hear_term_keeps_the_lock_until_it_has_ended() {

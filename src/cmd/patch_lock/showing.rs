@@ -66,7 +66,11 @@ pub fn why(place: &Place, args: &Why) -> Result<Exit> {
     let service = Service::open(place)?;
     let owner = claim::owner(&service.config, &service.paths)?;
     let host = claim::host_id(&service.paths).ok();
-    let hands = Remembered::read(&service.paths)?;
+    // What is remembered here is beside the question.
+    let hands = Remembered::read(&service.paths).unwrap_or_else(|error| {
+        exit::warn(error);
+        Remembered::default()
+    });
     let ask = |lock| {
         let said = service.backend.why(lock, &owner, host.as_ref())?;
         let held = hands.find(service.kind(), lock);
