@@ -132,7 +132,7 @@ fn a_password_that_others_can_read_is_refused_with_the_remedy() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("password");
     std::fs::write(&file, "secret\nmore\n").unwrap();
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o640)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o644)).unwrap();
     assert!(matches!(password(&file), Err(Trouble::Configuration(words)) if words.contains("chmod 600")));
     std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
     assert_eq!(password(&file).unwrap(), "secret");
