@@ -294,6 +294,8 @@ def an_installation_that_the_power_cuts_under_the_driver_keeps_its_lock(rig):
         rig.back(boots + 1)
         rig.host.wait_for(lambda: json.loads(rig.tick("patch-run", "--status", "--json"))["failed"], 20, "the driver's word")
         equal((rig.host.read("/var/lib/patch/run/state"), stands(rig)), ("update\n", [OWNER]), "state and holders")
+        # The driver has its word before patchit has written its mail.
+        rig.host.wait_for(lambda: rig.mails() and not rig.host.exists("/etc/patchlog"), 20, "the end of the run")
         equal((len(rig.installs()), len(rig.mails()), len(rig.host.boots)), (1, 1, boots + 1), "installations, mails, boots")
         check("INTERRUPTED" in rig.subjects()[0], f"mails {rig.subjects()}")
         rig.tick("patch-run", "--abandon", "--reason", "mended")

@@ -15,7 +15,7 @@ from tests.hosts.error import LabError
 DEADLINE = 60
 DOMAIN = "lock.example"
 MEMORY = "var/lib/patch/grants"
-GRANT = re.compile(r"^lock (\S+) is held \(grant (\d+)\)$", re.MULTILINE)
+GRANT = re.compile(r"^lock (\S+) is held \(grant (\d+)(?:, local)?\)$", re.MULTILINE)
 
 
 @dataclass
