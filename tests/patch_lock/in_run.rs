@@ -153,7 +153,9 @@ fn what_this_host_holds_for_another_reason_is_not_the_run_s_to_release() {
 #[test]
 fn a_wait_ends_when_nobody_wants_the_lock_any_more() {
     let waiting = r#"{"state":"waiting","places":[],"why":"held"}"#;
-    let (host, server) = meet(vec![ok(waiting), ok(r#"{"withdrawn":true}"#)]);
+    // Late, so that the flag is gone before the answer is there: else it may ask once more.
+    let late = Step::Late(Duration::from_secs(2), 200, waiting.into());
+    let (host, server) = meet(vec![late, ok(r#"{"withdrawn":true}"#)]);
     let child = host.start(&["acquire", "-p", "--wait"]);
     until("it asks", || !server.asked().is_empty());
     std::fs::remove_file(host.path("etc/patchflag")).unwrap();
