@@ -7,6 +7,7 @@ A recording is a file of JSON lines, one object each; all times are seconds of o
     {"op": "acquire", "owner", "host", "locks", "wait", "sent", "answered" | "closed", "status", "answer"}
     {"op": "release", "owner", "lock", "number", …}
     {"op": "poll" | "unpoll", "owner", "lock", …}   a protocol without waiting and numbers
+    {"op": "withdraw", "owner", "locks", …}  it says that it waits no longer
     {"left": OWNER, "locks", "at"}           it wants to wait no longer, or is gone
     {"killed": T}                            nothing that was sent before was decided later
     {"stopped": [FROM, TO]}                  the service stood still; what was sent may have been decided after it
@@ -136,6 +137,11 @@ def is_ended(op):
     if op["op"] == "unpoll":
         return op.get("status") == 200
     return op.get("status") == 200 and op["op"] == "release" and op["answer"].get("found") is True
+
+
+def is_withdrawn(op):
+    """An answer that it waits no longer; from one that never came nobody knows."""
+    return op.get("status") == 200 and op["answer"].get("withdrawn") is True
 
 
 def is_lost(op):
@@ -423,8 +429,10 @@ def waits(ops, kills):
     """The waits in one client's requests, which are in order."""
     running, done = {}, []
     for op in ops:
-        if op["op"] == "withdraw" and (gone := running.pop(tuple(sorted(op["locks"])), None)):
-            done.append(gone)
+        if op["op"] == "withdraw" and (wait := running.get(tuple(sorted(op["locks"])))):
+            wait.since = None
+            if is_withdrawn(op):  # else it may have been granted in its turn a moment before
+                done.append(running.pop(wait.locks))
         if op["op"] != "acquire" or not (op["wait"] or is_granted(op)):
             continue
         key = tuple(sorted(op["locks"]))

@@ -183,7 +183,8 @@ def release_of_other(recording, chance):
 
 def unasked_release(recording, chance):
     """A grant ends, and nobody has asked for that."""
-    event = pick(chance, recording.history, lambda e: e["event"] == "released")
+    pollers = {op["owner"] for op in recording.ops if op["op"] == "unpoll"}  # their requests name no number: each may be meant
+    event = pick(chance, recording.history, lambda e: e["event"] == "released" and e["owner"] not in pollers)
     recording.ops = [op for op in recording.ops if op.get("number") != event["number"]]
     return True
 
@@ -351,9 +352,40 @@ def prove(recording, seed, rounds=1):
     return done, missed
 
 
+def withdrawn_too_late():
+    """Sound: `early` vanishes just as it accepts, says too late that it waits no longer, and is told its grant, which came in its turn."""
+    ask = {"op": "acquire", "locks": ["one"], "wait": 30}
+    early = {"owner": "early", "host": "id-early"}
+    late = {"owner": "late", "host": "id-late"}
+    given = [{"state": "granted", "grants": [{"lock": "one", "number": number}]} for number in (1, 2)]
+    recording = Recording(slots=LOCKS, held={"one": [2]})
+    recording.ops = [
+        {**ask, **early, "sent": 1.0, "answered": 3.0, "status": 200, "answer": {"state": "offered"}},
+        {**ask, **early, "sent": 3.0, "closed": 3.01},
+        {"op": "withdraw", "owner": "early", "locks": ["one"], "sent": 3.1, "answered": 3.2, "status": 200, "answer": {"withdrawn": False}},
+        {**ask, **early, "wait": 0, "sent": 3.2, "answered": 3.3, "status": 200, "answer": given[0]},
+        {"op": "release", "owner": "early", "lock": "one", "number": 1, "sent": 3.4, "answered": 3.5, "status": 200,
+         "answer": {"found": True}},
+        {**ask, **late, "sent": 2.0, "answered": 3.6, "status": 200, "answer": given[1]}]
+    recording.left = [{"left": "early", "locks": ["one"], "at": 3.05}]
+    recording.history = [{"id": n, "event": kind, "lock": "one", "number": number, "owner": owner, "host_id": f"id-{owner}"}
+                         for n, (kind, number, owner) in enumerate(
+                             (("granted", 1, "early"), ("released", 1, "early"), ("granted", 2, "late")), 1)]
+    return recording
+
+
+def pushed_in():
+    """Not sound: as above, but `early` was taken out of the queue, and passed `late` with a wait that began anew."""
+    recording = withdrawn_too_late()
+    next(op for op in recording.ops if op["op"] == "withdraw")["answer"] = {"withdrawn": True}
+    return recording
+
+
 def main():
     """Several sound recordings, all damages."""
-    done, missed = 0, []
+    done, missed = 1, []
+    missed += [f"a grant that came while its client withdrew: {words}" for words in lock_history.check(withdrawn_too_late())[0]]
+    missed += [] if lock_history.check(pushed_in())[0] else ["who withdrew passes others"]
     for seed in range(4):
         recording = Model(seed).recording
         found, _ = lock_history.check(recording)

@@ -61,12 +61,16 @@ def try_remove(group):
     return not group.exists()
 
 
+def guests():
+    """The groups of all guests of the machine."""
+    return [group for tree in hierarchies() for group in tree.glob(f"{PREFIX}-*")]
+
+
 def sweep():
     """Remove the groups of laboratories whose program was killed; the next sweep takes those still in use."""
-    for tree in hierarchies():
-        for group in tree.glob(f"{PREFIX}-*"):
-            if not Path(f"/proc/{owner_of(group)}").exists():
-                try_remove(group)
+    for group in guests():
+        if not Path(f"/proc/{owner_of(group)}").exists():
+            try_remove(group)
 
 
 def owner_of(group):

@@ -21,7 +21,8 @@ from .error import LabError
 from .wait import INTERVAL, wait_for
 
 SET_CHILD_SUBREAPER = 36
-SETTLE = 5
+# Namespaces, and groups whose processes are killed, go a moment late; on a machine with other work, many moments.
+SETTLE = 20
 INIT_FILES = ("/etc/inittab", "/etc/init.d", "/etc/rc*.d", "/etc/systemd/system", "/run/systemd/system",
               "/run/systemd/transient", "/run/systemd/nspawn", "/lib/systemd/system", "/etc/crontab", "/etc/cron.*",
               "/var/spool/cron", "/system-update", "/etc/patch*")
@@ -41,10 +42,15 @@ class Guard:
 
     def check(self):
         """Fail if there is a difference that does not go away: the kernel removes namespaces a moment late."""
+        found = []
+
+        def is_as_before():
+            found[:] = self.differences()
+            return not found
         try:
-            wait_for(lambda: not self.differences(), SETTLE)
+            wait_for(is_as_before, SETTLE)
         except LabError:
-            raise LabError("the machine is not as it was:\n  " + "\n  ".join(self.differences())) from None
+            raise LabError("the machine is not as it was:\n  " + "\n  ".join(found)) from None
 
     def differences(self):
         """One line for each thing that came or went."""
@@ -148,11 +154,10 @@ def namespaces():
 
 def control_groups():
     """Guests' groups, of this program or of one that is dead."""
-    for tree in cgroup.hierarchies():
-        for group in tree.glob(f"{cgroup.PREFIX}-*"):
-            owner = cgroup.owner_of(group)
-            if owner in our_processes() or not Path(f"/proc/{owner}").exists():
-                yield str(group)
+    for group in cgroup.guests():
+        owner = cgroup.owner_of(group)
+        if owner in our_processes() or not Path(f"/proc/{owner}").exists():
+            yield str(group)
 
 
 def loop_devices():

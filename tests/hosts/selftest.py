@@ -11,7 +11,7 @@ import time
 import unittest
 from pathlib import Path
 
-from . import guarded, packages, roots
+from . import cgroup, guarded, packages, roots
 from .disk import inside, refuse_shared
 from .error import LabError
 from .host import Host
@@ -346,7 +346,8 @@ class Walls(unittest.TestCase):
         program.communicate()
         wait_for(lambda: b"killed" not in all_command_lines(), 10, "the end of the guest")
         with Lab():
-            pass  # sweeps the control groups of the dead
+            pass  # sweeps the control groups of the dead, but for those in which somebody has yet to end
+        wait_for(lambda: is_swept(program.pid), 10, "the end of the control groups")
 
     def test_the_guard_names_what_is_left_behind(self):
         mess = "mount -t tmpfs mess /mnt; ip link add mess0 type veth peer mess1; setsid env -i sleep 30 >/dev/null 2>&1 & sleep 0.2"
@@ -356,6 +357,12 @@ class Walls(unittest.TestCase):
         for trace in ("mount: /mnt tmpfs mess", "interface: mess0", "sleep 30"):
             self.assertIn(trace, done.stderr)
         os.kill(int(re.search(r"process: (\d+) .* sleep 30", done.stderr)[1]), signal.SIGKILL)
+
+
+def is_swept(program):
+    """Nothing is left of the control groups of a program; what is left is swept."""
+    cgroup.sweep()
+    return program not in map(cgroup.owner_of, cgroup.guests())
 
 
 def all_command_lines():
