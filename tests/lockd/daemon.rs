@@ -73,6 +73,13 @@ impl Daemon {
         self.address = address;
     }
 
+    /// What it has said on standard error, once it has ended.
+    pub fn said(&mut self) -> String {
+        let mut words = String::new();
+        self.child.stderr.take().unwrap().read_to_string(&mut words).unwrap();
+        words
+    }
+
     /// Waits for its end.
     pub fn end(&mut self) -> ExitStatus {
         let end = Instant::now() + Duration::from_secs(15);

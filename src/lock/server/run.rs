@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::desk::Desk;
 use super::host;
@@ -25,7 +25,8 @@ const END: Duration = Duration::from_secs(10);
 /// the addresses.
 ///
 /// # Errors
-/// If the store cannot be opened or an address is taken. Once it listens it ends only because it was told to.
+/// If the store cannot be opened or an address is taken. Once it listens it ends only because it was told to, or because the store was
+/// moved away.
 pub fn run(
     paths: &Paths,
     settings: Settings,
@@ -36,20 +37,27 @@ pub fn run(
     let told = overdue::teller(paths.clone(), settings.overdue_hooks.clone())?;
     let (desk, clerk) = Desk::open(store, settings.terms(), told)?;
     let why = Error::io("start", "the desk");
-    let thread = std::thread::Builder::new().name("desk".into()).spawn(move || clerk.work()).map_err(why)?;
+    let (works, over) = oneshot::channel::<()>();
+    let work = move || {
+        let worked = clerk.work();
+        drop(works);
+        worked
+    };
+    let thread = std::thread::Builder::new().name("desk".into()).spawn(work).map_err(why)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     let runtime = runtime.map_err(Error::io("start", "the service"))?;
-    let served = runtime.block_on(serve(desk, settings, read, ready));
+    let served = runtime.block_on(serve(desk, over, settings, read, ready));
     // Whoever hangs on a connection now hangs on nothing: with it goes the last way to the desk.
     drop(runtime);
-    if thread.join().is_err() {
-        return Err(Error::failed("stop", "the desk", "it has died before; what it had written is on disk"));
+    match thread.join() {
+        Ok(worked) => worked.and(served),
+        Err(_) => Err(Error::failed("stop", "the desk", "it has died before; what it had written is on disk")),
     }
-    served
 }
 
 async fn serve(
     desk: Desk,
+    mut over: oneshot::Receiver<()>,
     settings: Settings,
     read: &dyn Fn() -> Result<Settings>,
     ready: &dyn Fn(&[std::net::SocketAddr]),
@@ -69,7 +77,15 @@ async fn serve(
     drop(server);
     ready(&addresses);
     host::notify("READY=1");
-    while signals.next().await == Wish::ReadAgain {
+    loop {
+        let wish = tokio::select! {
+            wish = signals.next() => wish,
+            // Nothing is answered any more.
+            _ = &mut over => Wish::End,
+        };
+        if wish == Wish::End {
+            break;
+        }
         let changed = read().and_then(|settings| {
             settings.may_follow(&service.settings(), &addresses)?;
             service.change(settings)

@@ -9,9 +9,11 @@ mod history;
 mod rows;
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::sys::statvfs::{FsFlags, statvfs};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteLockingMode, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, QueryBuilder, SqliteConnection};
 use tokio::runtime::Runtime;
@@ -37,6 +39,8 @@ const TOLD: usize = 100;
 const BUSY: i32 = 5;
 const NOT_A_DATABASE: i32 = 26;
 
+/// Device and inode.
+type FileId = (u64, u64);
 type Sql<T> = std::result::Result<T, sqlx::Error>;
 
 /// An open store.
@@ -45,6 +49,8 @@ pub struct Store {
     runtime: Runtime,
     connection: Option<SqliteConnection>,
     path: PathBuf,
+    /// Which file stood under the path when it was opened.
+    file: Option<FileId>,
     /// What is wrong in the history, as far as people were told.
     told: BTreeSet<String>,
 }
@@ -74,7 +80,7 @@ impl Store {
             .enable_time()
             .build()
             .map_err(Error::io("start the store of", path))?;
-        let mut store = Self { runtime, connection: None, path: path.to_path_buf(), told: BTreeSet::new() };
+        let mut store = Self { runtime, connection: None, path: path.to_path_buf(), file: None, told: BTreeSet::new() };
         store.connect()?;
         Ok(store)
     }
@@ -84,7 +90,24 @@ impl Store {
         &self.path
     }
 
+    /// Whether the store is still the file under its path. If not, another service may work there by now: nothing may be granted
+    /// any more.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], with the way out.
+    pub fn is_in_place(&self) -> Result<()> {
+        if self.file.is_none_or(|file| id(&self.path) == Some(file)) {
+            return Ok(());
+        }
+        let why = format!(
+            "it was moved away or replaced while the service used it; put it back together with {}, and start the service again",
+            log(&self.path).display()
+        );
+        Err(Error::refused(self.path.display(), why))
+    }
+
     fn connect(&mut self) -> Result<()> {
+        self.is_in_place()?;
         if let Some(old) = self.connection.take() {
             // Whatever it says: it is of no use any more.
             let _ = self.runtime.block_on(old.close());
@@ -108,6 +131,8 @@ impl Store {
         let migrator = sqlx::migrate!("src/lock/server/migrations");
         self.runtime.block_on(migrator.run(&mut connection)).map_err(|why| self.not_ours(&why))?;
         self.connection = Some(connection);
+        self.is_in_place()?;
+        self.file = id(&self.path);
         Ok(())
     }
 
@@ -221,6 +246,11 @@ impl Store {
         }
     }
 
+    /// Leaves everything as it is: under its path there may be another one's log by now, which closing would remove.
+    pub fn abandon(mut self) {
+        std::mem::forget(self.connection.take());
+    }
+
     fn run<T>(&mut self, verb: &'static str, work: impl AsyncFnOnce(&mut SqliteConnection) -> Sql<T>) -> Result<T> {
         let Some(connection) = &mut self.connection else {
             return Err(Error::failed(verb, self.path.display(), "it is not open"));
@@ -233,6 +263,9 @@ impl Store {
         let path = self.path.display();
         match code(why).map(|code| code & 0xff) {
             Some(BUSY) => Error::refused(path, "another patch-lockd uses it; give each service a store of its own"),
+            _ if is_read_only(&self.path) => {
+                Error::failed(verb, path, "its file system is mounted read-only; mount it for writing")
+            }
             Some(NOT_A_DATABASE) => Error::refused(path, "it is not a store of patch-lockd; move it away"),
             _ => Error::failed(verb, path, words(why)),
         }
@@ -248,6 +281,15 @@ impl Store {
             other => Error::failed("set up", self.path.display(), other),
         }
     }
+}
+
+fn id(path: &Path) -> Option<FileId> {
+    path.symlink_metadata().ok().map(|file| (file.dev(), file.ino()))
+}
+
+/// Whether nothing can be written there.
+fn is_read_only(path: &Path) -> bool {
+    statvfs(path).is_ok_and(|system| system.flags().contains(FsFlags::ST_RDONLY))
 }
 
 /// What was written last: it is in the file itself only after a while.

@@ -46,6 +46,8 @@ pub struct Clerk {
     started: Instant,
     next_round: Duration,
     state: State,
+    /// Why it cannot go on, if it cannot: the store is not in its place.
+    gone: Option<Error>,
 }
 
 /// How the store does.
@@ -85,12 +87,16 @@ impl Clerk {
             started: Instant::now(),
             next_round: Duration::ZERO,
             state: State::Well,
+            gone: None,
         })
     }
 
     /// Works until nobody can come any more, then closes the store.
-    pub fn work(mut self) {
-        loop {
+    ///
+    /// # Errors
+    /// If the store was moved away or replaced: nothing is answered any more.
+    pub fn work(mut self) -> Result<()> {
+        while self.gone.is_none() {
             let first = match self.inbox.recv_timeout(self.pause()) {
                 Ok(job) => Some(job),
                 Err(RecvTimeoutError::Timeout) => None,
@@ -104,7 +110,20 @@ impl Clerk {
                 self.round(now);
             }
         }
-        self.store.close();
+        match self.gone {
+            None => self.store.close(),
+            Some(error) => {
+                self.store.abandon();
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks whether the store is where it was: before each write, for that costs one look at a name.
+    fn is_gone(&mut self) -> bool {
+        self.gone = self.gone.take().or_else(|| self.store.is_in_place().err());
+        self.gone.is_some()
     }
 
     fn now(&self) -> Now {
@@ -145,7 +164,7 @@ impl Clerk {
             }
         }
         self.settle(batch, now);
-        for look in looks {
+        for look in looks.into_iter().filter(|_| self.gone.is_none()) {
             look(&mut self.store);
         }
     }
@@ -164,6 +183,9 @@ impl Clerk {
             return;
         }
         if !batch.events.is_empty() {
+            if self.is_gone() {
+                return;
+            }
             let change = Change::of(&batch.events, self.book.ledger());
             if let Err(error) = self.store.write(&batch.events, &change) {
                 return self.go_back(&error, now);
@@ -202,6 +224,10 @@ impl Clerk {
     }
 
     fn restore(&mut self, now: Now) {
+        if self.is_gone() {
+            self.state = State::Lost(now.up);
+            return;
+        }
         match self.store.recover().and_then(|stored| self.book.go_back(stored, now)) {
             Ok(Outcome { notices, .. }) => {
                 self.state = State::Failing;
@@ -233,12 +259,12 @@ impl Clerk {
         }
     }
 
-    /// A store that worked last time is taken to work.
+    /// A store that worked last time is taken to work, if it is in its place.
     fn probe(&self, reply: oneshot::Sender<bool>) -> Look {
         let state = self.state;
         Box::new(move |store| {
             let is_well = match state {
-                State::Well => true,
+                State::Well => store.is_in_place().is_ok(),
                 State::Failing => store.probe().is_ok(),
                 State::Lost(_) => false,
             };
@@ -248,7 +274,7 @@ impl Clerk {
 
     /// What is due by the time alone.
     fn round(&mut self, now: Now) {
-        if self.find_again(now) {
+        if self.find_again(now) || self.is_gone() {
             return;
         }
         let Outcome { answer, events, notices } = self.book.tell_overdue(now);

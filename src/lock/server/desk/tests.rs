@@ -9,7 +9,7 @@ struct Scene {
     runtime: tokio::runtime::Runtime,
     desk: Desk,
     told: Arc<Mutex<Vec<String>>>,
-    clerk: Option<std::thread::JoinHandle<()>>,
+    clerk: Option<std::thread::JoinHandle<AnyResult<()>>>,
 }
 
 impl Scene {
@@ -38,7 +38,7 @@ impl Scene {
         let Self { desk, clerk, .. } = &mut self;
         let (other, _) = mpsc::channel();
         desk.jobs = other;
-        clerk.take().unwrap().join().unwrap();
+        clerk.take().unwrap().join().unwrap().unwrap();
     }
 }
 
