@@ -4,6 +4,7 @@ It is the real one, on the host's own loopback: it starts with each boot, and it
 that is over, the service has what the journal says: nothing if it was patched or called off, the lock if it has failed.
 """
 
+import contextlib
 import json
 
 from tests.chain import journal
@@ -13,6 +14,7 @@ from . import guest, records
 STORE = "/var/lib/patch-lockd"
 LOCK, OWNER = "web", "web01.example.org"
 SERVE = "/usr/local/sbin/serve-locks"
+CLOSED = "/run/locks-closed"
 SECTION = f"""
 [lock]
 backend = lockd
@@ -26,7 +28,7 @@ owner = {OWNER}
 
 def serve(host):
     """Have the service start with the host, which is off, and the host's runs take a lock."""
-    host.write(SERVE, "#!/bin/sh\nwhile :; do /usr/sbin/patch-lockd; sleep 0.1; done\n", 0o755)
+    host.write(SERVE, f"#!/bin/sh\nwhile :; do [ -e {CLOSED} ] || /usr/sbin/patch-lockd; sleep 0.1; done\n", 0o755)
     host.add_service("lockd", SERVE)
     host.write("/etc/patch/config.ini", host.read("/etc/patch/config.ini") + SECTION)
 
@@ -40,6 +42,15 @@ def ready(host):
     """Wait until it answers; on a host without one there is nothing to wait for."""
     if has_service(host):
         host.wait_for(lambda: call(host, "list").returncode == 0, 20, "the lock service")
+
+
+@contextlib.contextmanager
+def stopped(host):
+    """The service is stopped, as by an administrator: its store can be copied or put back, and is not looked at meanwhile."""
+    host.output(f"touch {CLOSED}; pkill -x patch-lockd; while pgrep -x patch-lockd >/dev/null; do sleep 0.02; done")
+    yield
+    host.output(f"rm {CLOSED}")
+    ready(host)
 
 
 def call(host, *words):

@@ -108,10 +108,13 @@ LOCK_DAMAGES = {
     "granted twice": take_twice,
     "held by a stranger to the run": lambda host: locks.call(host, "acquire", locks.LOCK, "--reason", "something else"),
 }
-KEPT = ("/etc/patch*", "/var/spool/patch", "/var/lib/witness", "/var/lib/mail-witness", "/var/lib/patch", locks.STORE)
+KEPT = ("/etc/patch*", "/var/spool/patch", "/var/lib/witness", "/var/lib/mail-witness", "/var/lib/patch")
 LEFT = ("/etc/.patch*", "/system-update", "/usr/sbin/policy-rc.d")
 KEEP = f"mkdir -p {guest.KIT}/kept && tar -cpf {guest.KIT}/kept.tar $(ls -d {' '.join(KEPT)} 2>/dev/null)"
 RESTORE = f"rm -rf {' '.join(KEPT + LEFT)}; tar -C / -xpf {guest.KIT}/kept.tar"
+# The files of a service that is stopped.
+KEEP_STORE = f"tar -cpf {guest.KIT}/store.tar {locks.STORE}"
+RESTORE_STORE = f"rm -rf {locks.STORE}; tar -C / -xpf {guest.KIT}/store.tar"
 
 
 class Proof:
@@ -120,7 +123,7 @@ class Proof:
     def __init__(self, lab, world, stage, before):
         self.world, self.before = world, before
         self.damages = DAMAGES | (LOCK_DAMAGES if world.locks else {})
-        self.missed = []
+        self.missed, self.told = [], None
         with lab.host("proof", world.kind, stage.layers) as host:
             self.prove(host)
 
@@ -134,7 +137,10 @@ class Proof:
         outcome.journal = journals(host)
         self.judge_sound(host, outcome, "a sound host")
         host.output(KEEP)
-        self.told = locks.told(host) if self.world.locks else None
+        if self.world.locks:
+            with locks.stopped(host):
+                host.output(KEEP_STORE)
+            self.told = locks.told(host)
         for name, damage in self.damages.items():
             damage(host)
             runs = judge.read_journals(host)
@@ -150,8 +156,8 @@ class Proof:
             self.missed.append(f"the judge finds fault with {what}: {found}")
 
     def mend(self, host):
-        """As it was; a service that knows better is started again, with the old store."""
+        """As it was; a service that knows better is stopped, and started again with the old store."""
         host.output(RESTORE)
         if self.world.locks and locks.told(host) != self.told:
-            host.run("pkill -KILL -x patch-lockd")
-            locks.ready(host)
+            with locks.stopped(host):
+                host.output(RESTORE_STORE)
