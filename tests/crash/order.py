@@ -41,7 +41,8 @@ class Ground:
 
 
 CHAIN = Ground(re.compile(r"^/etc/patchlog(\.\d{6}(\.\d+)?)?$"),
-               re.compile(r"^(/run/patch/(lock|waiting|\.?worker(\.draft)?)|/var/spool/patch/(lock|delivery))$"), ("/var/log/patchflag/",))
+               re.compile(r"^(/run/patch/(lock|waiting|hold/[^/]+|\.?worker(\.draft)?)|/var/spool/patch/(lock|delivery))$"),
+               ("/var/log/patchflag/",))
 
 
 @dataclass
