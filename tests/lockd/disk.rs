@@ -28,28 +28,6 @@ impl Drop for Mount {
     }
 }
 
-/// Another service may have begun an empty store there.
-#[test]
-fn a_store_that_was_moved_away_grants_nothing_more() {
-    let mut daemon = Daemon::start();
-    let held = number(&acquire(daemon.address, "web00", &["web"], 0));
-    let (store, away) = (daemon.dir.join("store"), daemon.dir.join("away"));
-    std::fs::rename(&store, &away).unwrap();
-    let other = Daemon::in_dir(&daemon.dir, "", CLIENTS);
-    assert_eq!(number(&acquire(other.address, "web01", &["web"], 0)), 1, "it knows nothing of the first one");
-    let (status, word) = acquire(daemon.address, "db00", &["db"], 0);
-    assert_eq!((status, &word["kind"]), (503, &json!("unavailable")));
-    assert_eq!(daemon.end().code(), Some(1));
-    assert!(daemon.said().contains("was moved away or replaced"));
-    assert!(store.join("locks.db-wal").exists(), "the log of the other one stays");
-    drop(other);
-    std::fs::remove_dir_all(&store).unwrap();
-    std::fs::rename(&away, &store).unwrap();
-    daemon.kill_and_restart();
-    let (_, locks) = get(daemon.address, ALL, "/lock/1/locks");
-    assert_eq!((&locks["locks"][0]["holders"][0]["number"], &locks["locks"][1]), (&json!(held), &json!(null)));
-}
-
 #[test]
 fn a_store_on_a_file_system_that_is_read_only_says_so() {
     if !nix::unistd::geteuid().is_root() {

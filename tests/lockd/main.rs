@@ -10,5 +10,6 @@ mod dlm;
 mod fleetlock;
 mod grants;
 mod input;
+mod place;
 mod tls;
 mod wire;

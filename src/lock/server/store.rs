@@ -6,10 +6,10 @@
 
 mod change;
 mod history;
+mod place;
 mod rows;
 
 use std::collections::BTreeSet;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,6 +21,7 @@ use tokio::runtime::Runtime;
 pub use change::Change;
 pub use history::Query;
 
+use self::place::Place;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::lock::grant::{Event, Grant, Stored};
@@ -39,8 +40,6 @@ const TOLD: usize = 100;
 const BUSY: i32 = 5;
 const NOT_A_DATABASE: i32 = 26;
 
-/// Device and inode.
-type FileId = (u64, u64);
 type Sql<T> = std::result::Result<T, sqlx::Error>;
 
 /// An open store.
@@ -49,8 +48,7 @@ pub struct Store {
     runtime: Runtime,
     connection: Option<SqliteConnection>,
     path: PathBuf,
-    /// Which file stood under the path when it was opened.
-    file: Option<FileId>,
+    place: Place,
     /// What is wrong in the history, as far as people were told.
     told: BTreeSet<String>,
 }
@@ -80,7 +78,8 @@ impl Store {
             .enable_time()
             .build()
             .map_err(Error::io("start the store of", path))?;
-        let mut store = Self { runtime, connection: None, path: path.to_path_buf(), file: None, told: BTreeSet::new() };
+        let place = Place::new(path)?;
+        let mut store = Self { runtime, connection: None, path: path.to_path_buf(), place, told: BTreeSet::new() };
         store.connect()?;
         Ok(store)
     }
@@ -90,24 +89,20 @@ impl Store {
         &self.path
     }
 
-    /// Whether the store is still the file under its path. If not, another service may work there by now: nothing may be granted
-    /// any more.
-    ///
-    /// # Errors
-    /// [`Error::Refused`], with the way out.
-    pub fn is_in_place(&self) -> Result<()> {
-        if self.file.is_none_or(|file| id(&self.path) == Some(file)) {
-            return Ok(());
-        }
-        let why = format!(
-            "it was moved away or replaced while the service used it; put it back together with {}, and start the service again",
-            log(&self.path).display()
-        );
-        Err(Error::refused(self.path.display(), why))
+    /// Why the service must end, if it is known that the store is no longer the file under its path: another service may work
+    /// there by now, and nothing may be granted any more.
+    pub fn must_end(&self) -> Option<Error> {
+        self.place.must_end()
+    }
+
+    /// Whether the store is known to be the file under its path.
+    pub fn is_in_place(&self) -> bool {
+        self.place.check().is_ok()
     }
 
     fn connect(&mut self) -> Result<()> {
-        self.is_in_place()?;
+        // What is opened must be what was open before.
+        self.place.check()?;
         if let Some(old) = self.connection.take() {
             // Whatever it says: it is of no use any more.
             let _ = self.runtime.block_on(old.close());
@@ -130,9 +125,8 @@ impl Store {
         let mut connection = opened.map_err(|why| self.wrong("open", &why))?;
         let migrator = sqlx::migrate!("src/lock/server/migrations");
         self.runtime.block_on(migrator.run(&mut connection)).map_err(|why| self.not_ours(&why))?;
+        self.place.check()?;
         self.connection = Some(connection);
-        self.is_in_place()?;
-        self.file = id(&self.path);
         Ok(())
     }
 
@@ -170,9 +164,11 @@ impl Store {
     /// Adds events to the history and brings what is held up to date, in one transaction.
     ///
     /// # Errors
-    /// [`Error::Failed`]: nothing of it is there, as far as can be known; [`Store::recover`] says what is.
+    /// [`Error::Failed`]: nothing of it is there, as far as can be known; [`Store::recover`] says what is. So it is with any
+    /// other one: the store is not in its place, or nobody knows.
     pub fn write(&mut self, events: &[Event], change: &Change) -> Result<()> {
         let events: Vec<rows::EventRow<'_>> = events.iter().map(rows::EventRow::new).collect::<Result<_>>()?;
+        self.place.check()?;
         self.run("write", async |connection: &mut SqliteConnection| {
             sqlx::query("BEGIN IMMEDIATE").execute(&mut *connection).await?;
             let written = write(connection, &events, change).await;
@@ -189,8 +185,9 @@ impl Store {
     /// Whether anything can be written: writes a number that means nothing.
     ///
     /// # Errors
-    /// [`Error::Failed`] with the reason.
+    /// As [`Store::write`].
     pub fn probe(&mut self) -> Result<()> {
+        self.place.check()?;
         self.run("write", async |connection: &mut SqliteConnection| {
             let old: i32 = sqlx::query_scalar("PRAGMA user_version").fetch_one(&mut *connection).await?;
             let new = if old == 1 { "PRAGMA user_version = 2" } else { "PRAGMA user_version = 1" };
@@ -238,17 +235,17 @@ impl Store {
         Ok(gone > 0)
     }
 
-    /// Closes it: what is in the log goes into the file.
+    /// Closes it: what is in the log goes into the file. One that may not be in its place is left as it is: under its path there
+    /// may be another one's log, which closing would remove. `SQLite` asks for the inode alone, and new file systems begin with
+    /// the same ones.
     pub fn close(mut self) {
-        if let Some(connection) = self.connection.take() {
+        let Some(connection) = self.connection.take() else { return };
+        if self.is_in_place() {
             // What is not moved into the file now is moved at the next start.
             let _ = self.runtime.block_on(connection.close());
+        } else {
+            std::mem::forget(connection);
         }
-    }
-
-    /// Leaves everything as it is: under its path there may be another one's log by now, which closing would remove.
-    pub fn abandon(mut self) {
-        std::mem::forget(self.connection.take());
     }
 
     fn run<T>(&mut self, verb: &'static str, work: impl AsyncFnOnce(&mut SqliteConnection) -> Sql<T>) -> Result<T> {
@@ -281,10 +278,6 @@ impl Store {
             other => Error::failed("set up", self.path.display(), other),
         }
     }
-}
-
-fn id(path: &Path) -> Option<FileId> {
-    path.symlink_metadata().ok().map(|file| (file.dev(), file.ino()))
 }
 
 /// Whether nothing can be written there.

@@ -110,19 +110,14 @@ impl Clerk {
                 self.round(now);
             }
         }
-        match self.gone {
-            None => self.store.close(),
-            Some(error) => {
-                self.store.abandon();
-                return Err(error);
-            }
-        }
-        Ok(())
+        self.is_gone();
+        self.store.close();
+        self.gone.map_or(Ok(()), Err)
     }
 
-    /// Looks whether the store is where it was: before each write, for that costs one look at a name.
+    /// Looks whether the store is known to be somewhere else: then this is the end.
     fn is_gone(&mut self) -> bool {
-        self.gone = self.gone.take().or_else(|| self.store.is_in_place().err());
+        self.gone = self.gone.take().or_else(|| self.store.must_end());
         self.gone.is_some()
     }
 
@@ -183,9 +178,6 @@ impl Clerk {
             return;
         }
         if !batch.events.is_empty() {
-            if self.is_gone() {
-                return;
-            }
             let change = Change::of(&batch.events, self.book.ledger());
             if let Err(error) = self.store.write(&batch.events, &change) {
                 return self.go_back(&error, now);
@@ -216,6 +208,9 @@ impl Clerk {
     /// What could not be written has not happened.
     fn go_back(&mut self, error: &Error, now: Now) {
         self.counts.failure();
+        if self.is_gone() {
+            return;
+        }
         if self.state == State::Well {
             exit::warn(format_args!("{error}; nothing is granted or released until it can be written again"));
         }
@@ -225,7 +220,7 @@ impl Clerk {
 
     fn restore(&mut self, now: Now) {
         if self.is_gone() {
-            self.state = State::Lost(now.up);
+            self.state = State::Lost(now.up.saturating_add(PAUSE));
             return;
         }
         match self.store.recover().and_then(|stored| self.book.go_back(stored, now)) {
@@ -264,7 +259,7 @@ impl Clerk {
         let state = self.state;
         Box::new(move |store| {
             let is_well = match state {
-                State::Well => store.is_in_place().is_ok(),
+                State::Well => store.is_in_place(),
                 State::Failing => store.probe().is_ok(),
                 State::Lost(_) => false,
             };
