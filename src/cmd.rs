@@ -1,5 +1,6 @@
 //! One file a tool: arguments in, rooms joined, words out.
 
+mod alone;
 mod asking;
 mod chain;
 mod confirming;

@@ -11,6 +11,8 @@ mod bench;
 mod certificates;
 #[path = "patch_lock/directory.rs"]
 mod directory;
+#[path = "patch_lock/driver.rs"]
+mod driver;
 #[path = "patch_lock/etcd.rs"]
 mod etcd;
 #[path = "patch_lock/holding.rs"]

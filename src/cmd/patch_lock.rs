@@ -1,6 +1,5 @@
 //! `patch-lock(8)`: takes, shows, explains and frees the distributed lock.
 
-mod alone;
 mod by_hand;
 mod command;
 mod hold;

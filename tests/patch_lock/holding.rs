@@ -47,7 +47,7 @@ fn two_commands_of_one_host_keep_out_of_each_other_s_way() {
     let first = host.start(&["hold", "web", "--", "sleep", "2"]);
     until("it is held", || is_held(&host));
     let said = host.run(&["hold", "web", "--", "true"]);
-    assert!(said.code == 75 && said.err.contains("another patch-lock hold"), "{said:?}");
+    assert!(said.code == 75 && said.err.contains("works with lock web"), "{said:?}");
     assert_eq!(host.run(&["hold", "-E", "9", "web", "--", "true"]).code, 9);
     let waited = host.run(&["hold", "--wait=10s", "web", "--", "sh", "-c", "exit 3"]);
     assert_eq!(waited.code, 3, "{waited:?}");
@@ -175,7 +175,7 @@ fn hold_and_acquire_of_one_host_keep_out_of_each_other_s_way() {
     let mut held = host.start(&["hold", "web", "--", "sleep", "2"]);
     until("it is held", || host.grants().contains("dir web 1-local"));
     let said = host.run(&["acquire", "web"]);
-    assert!(said.code == 75 && said.err.contains("another patch-lock hold"), "{said:?}");
+    assert!(said.code == 75 && said.err.contains("works with lock web"), "{said:?}");
     let said = host.run(&["release", "web"]);
     assert!(said.code == 75 && is_held(&host), "{said:?}");
     let said = host.run(&["acquire", "--wait=20s", "web"]);

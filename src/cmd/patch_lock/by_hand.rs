@@ -10,9 +10,9 @@ use crate::lock::client::remembered::{self, Remembered};
 use crate::lock::client::{Claim, Held, Released};
 use crate::lock::name::{LockName, LockSet, quoted};
 
-use super::alone::{self, Turn};
 use super::site::{self, Service};
 use super::{Acquire, Release};
+use crate::cmd::alone::{self, Turn};
 use crate::cmd::asking::{self, Asking, Ear, Outcome, Wait};
 
 /// `patch-lock acquire`
@@ -26,7 +26,7 @@ pub fn acquire(place: &Place, args: &Acquire) -> Result<Exit> {
     let wait = super::wait(&args.wait, service.lock()?);
     let began = Instant::now();
     let ear: Ear<()> = Ear::open()?;
-    let _alone = match alone::wait(&service.paths, &claim.locks, wait, &ear)? {
+    let _alone = match alone::wait(&service.paths, &claim.locks, wait, |time| ear.sleep(time))? {
         Turn::Ours(alone) => alone,
         Turn::Signal(signal) => return Ok(asking::ended_by(signal)),
     };
@@ -94,14 +94,8 @@ pub fn standing_words(held: &Held) -> String {
 
 /// A `hold` that could not give its lock back has left that to us.
 fn give_back_what_is_over(service: &Service, locks: &LockSet) -> Result<()> {
-    let remembered = Remembered::read(&service.paths)?;
-    for over in locks.iter().filter_map(|lock| remembered.find_over(service.kind(), lock)) {
-        give_back(service, over)?;
-        exit::note(format_args!(
-            "gave lock {} back first, whose command ended before ({})",
-            over.lock,
-            over.numbered()
-        ));
+    for over in alone::give_back_left_overs(&service.paths, service.backend.as_ref(), locks)? {
+        exit::note(alone::left_over_words(&over));
     }
     Ok(())
 }
@@ -177,9 +171,7 @@ fn find(service: &Service, lock: &LockName) -> Result<Option<Held>> {
 
 /// Gives a grant back and forgets it.
 pub fn give_back(service: &Service, held: &Held) -> Result<Released> {
-    let ended = service.backend.release(held)?;
-    remembered::ended(&service.paths, held.kind, &held.lock)?;
-    Ok(ended)
+    alone::give_back(&service.paths, service.backend.as_ref(), held)
 }
 
 fn say(lock: &LockName, ended: Released) {

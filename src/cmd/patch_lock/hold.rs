@@ -14,10 +14,10 @@ use crate::lock::client::{Released, remembered};
 use crate::lock::name::{LockSet, quoted};
 use crate::sys::random;
 
-use super::alone::{self, Alone, Turn};
 use super::command::{self, Ended};
 use super::site::Service;
 use super::{Hold, by_hand};
+use crate::cmd::alone::{self, Alone, Turn};
 use crate::cmd::asking::{self, Ear, Outcome};
 
 /// How often a release is tried at the end; after that it is for the next one that wants the lock on this host.
@@ -73,7 +73,7 @@ fn take(service: &Service, args: &Hold, ear: &Ear<()>) -> Result<Taken> {
     let wait = super::wait(&args.wait, service.lock()?);
     let locks = LockSet::from(args.name.clone());
     let began = Instant::now();
-    let alone = match alone::wait(&service.paths, &locks, wait, ear)? {
+    let alone = match alone::wait(&service.paths, &locks, wait, |time| ear.sleep(time))? {
         Turn::Ours(alone) => alone,
         Turn::Signal(signal) => return Ok(Taken::Signal(signal)),
     };

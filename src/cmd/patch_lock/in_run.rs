@@ -30,7 +30,8 @@ use crate::sys::dir::Dir;
 use crate::sys::lockfile::{self, Lock};
 
 use super::site::{self, Service};
-use super::{Acquire, Release, alone, by_hand};
+use super::{Acquire, Release, by_hand};
+use crate::cmd::alone;
 use crate::cmd::asking::{self, Asking, Ear, Outcome};
 
 /// The name of this stage.

@@ -4,9 +4,11 @@
 //! reached is a no; behind the reboot the host is brought back into service whatever the service says.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use chrono::TimeDelta;
 
+use crate::cmd::alone;
 use crate::cmd::asking::{self, Asking, Outcome as Asked};
 use crate::cmd::locking;
 use crate::error::{Error, Result};
@@ -163,6 +165,21 @@ impl Driver<'_> {
     fn acquire(&mut self, phase: Phase) -> Result<Option<End>> {
         let (backend, claim) = (self.backend()?, self.claim()?);
         let Some(lock) = &self.settings.lock else { return Ok(None) };
+        let (began, wait) = (Instant::now(), self.wait());
+        let _alone = match alone::wait(self.paths, &claim.locks, wait, |time| self.stop.sleep(time)) {
+            Ok(alone::Turn::Ours(alone)) => alone,
+            Ok(alone::Turn::Signal(signal)) => return Ok(Some(End::Signal(signal))),
+            Err(Error::Busy(why)) => {
+                self.voice.decide(Level::Warning, format_args!("the lock is not ours: {why}"));
+                return Ok(Some(End::NotYet(why)));
+            }
+            Err(error) => return Err(error),
+        };
+        match alone::give_back_left_overs(self.paths, backend.as_ref(), &claim.locks) {
+            Ok(over) => over.iter().for_each(|over| self.voice.decide(Level::Info, alone::left_over_words(over))),
+            Err(error @ Error::Unreachable { .. }) => return Ok(Some(self.unreachable(&error))),
+            Err(error) => return Err(error),
+        }
         if let Some(why) = self.taken_beside_us(backend.kind(), &claim.locks)? {
             self.voice.decide(Level::Warning, &why);
             return Ok(Some(End::NotYet(why)));
@@ -173,11 +190,7 @@ impl Driver<'_> {
         let asking = Asking {
             backend,
             claim,
-            wait: match self.settings.wait {
-                Wait::No => asking::Wait::No,
-                Wait::UpTo(time) => asking::Wait::For(time),
-                Wait::Forever => asking::Wait::Forever,
-            },
+            wait: wait.after(began.elapsed()),
             attempts: self.settings.attempts,
             lock,
             is_wanted: &|| Ok(true),
@@ -204,6 +217,15 @@ impl Driver<'_> {
         }
     }
 
+    /// How long the lock is waited for.
+    fn wait(&self) -> asking::Wait {
+        match self.settings.wait {
+            Wait::No => asking::Wait::No,
+            Wait::UpTo(time) => asking::Wait::For(time),
+            Wait::Forever => asking::Wait::Forever,
+        }
+    }
+
     /// Who else has taken one of these locks on this host. A service grants a host again what it holds, and this run would give it
     /// back at its end.
     fn taken_beside_us(&self, kind: Kind, locks: &LockSet) -> Result<Option<String>> {
@@ -225,7 +247,7 @@ impl Driver<'_> {
             let settled = (left == 0).then_some("");
             let draft = Draft::note("the lock is held").field("grant", grant.to_string());
             self.record(&draft.maybe("asking", settled))?;
-            self.voice.decide(Level::Info, format_args!("lock {} is held (grant {})", grant.lock, grant.number));
+            self.voice.decide(Level::Info, format_args!("lock {} is held ({})", grant.lock, grant.numbered()));
         }
         Ok(())
     }
@@ -301,8 +323,13 @@ impl Driver<'_> {
 
     /// Grants of ours that no record tells of: a driver was killed between the answer and its record, or another program's run goes on
     /// here.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] while another tool of this host works with one of the locks.
     fn unrecorded(&mut self, backend: &dyn Backend, known: &[Held]) -> Result<Vec<Held>> {
         let claim = self.claim()?;
+        // Who asks for one of them now by hand would be taken for us.
+        let _alone = alone::now(self.paths, &claim.locks)?;
         let mut found = Vec::new();
         for lock in claim.locks.iter().filter(|lock| !known.iter().any(|grant| grant.lock == **lock)) {
             // Not every service knows what for a lock was taken: what others on this host have taken is theirs.
