@@ -61,6 +61,17 @@ fn a_lock_that_another_holds_is_75_with_its_name() {
     assert!(server.is_done());
 }
 
+/// W34: no queue. Ours has one, for who asks; to look at the lock is not to ask.
+#[test]
+fn w34_who_waits_for_a_lock_of_dlmengine_asks_for_it_each_time() {
+    let script = vec![ok(THEIRS), say(400, DUPLICATE), ok(THEIRS), say(201, OURS)];
+    let (host, server) = dlm(script, "backoff_base = 1s\nbackoff_max = 1s\n");
+    assert_eq!(host.run(&["acquire", "--wait=20"]).out, "lock web is held (grant 1, local)\n");
+    let methods: Vec<_> =
+        server.lines().iter().map(|line| line.split(' ').next().unwrap_or_default().to_string()).collect();
+    assert_eq!(methods, ["GET", "POST", "GET", "POST"]);
+}
+
 /// W38: errors are polled to the end like "held", or read as "not present".
 #[test]
 fn w38_every_refusal_of_dlmengine_is_an_error_of_its_own() {

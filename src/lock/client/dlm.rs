@@ -173,14 +173,22 @@ impl Backend for Dlm {
         Kind::Dlm
     }
 
-    fn acquire(&self, claim: &Claim, _wait: Duration) -> Result<Answer> {
+    fn acquire(&self, claim: &Claim, wait: Duration) -> Result<Answer> {
         let lock = claim.only_lock()?;
         match self.get(lock)? {
             None => self.take(lock, &claim.owner),
             Some(found) if found.acquired_by == claim.owner.as_str() => {
                 Ok(Answer::Granted(vec![numbers::standing(&self.paths, Kind::Dlm, lock, &claim.owner)?]))
             }
-            Some(found) => Ok(not_yet(format!("lock {lock} is held by {}", words::holder(&grant(&found))))),
+            Some(found) => {
+                // A service with a queue gives a place in it to who asks for the lock, and not to who looks at it.
+                if !wait.is_zero()
+                    && let granted @ Answer::Granted(_) = self.take(lock, &claim.owner)?
+                {
+                    return Ok(granted);
+                }
+                Ok(not_yet(format!("lock {lock} is held by {}", words::holder(&grant(&found)))))
+            }
         }
     }
 
