@@ -134,6 +134,8 @@ pub struct Asking<'a> {
     pub lock: &'a config::Lock,
     /// Asked before each round.
     pub is_wanted: &'a dyn Fn() -> Result<bool>,
+    /// Told what is waited for, once for each reason.
+    pub tell: &'a mut dyn FnMut(&str),
 }
 
 impl Asking<'_> {
@@ -141,7 +143,7 @@ impl Asking<'_> {
     ///
     /// # Errors
     /// [`Error::Unreachable`] if that was the last that was heard of the service; whatever it answers that waiting does not change.
-    pub fn run(self) -> Result<Outcome> {
+    pub fn run(mut self) -> Result<Outcome> {
         let ear = Ear::open()?;
         let began = Instant::now();
         let mut pauses = Pauses::new(self.lock.backoff);
@@ -164,7 +166,7 @@ impl Asking<'_> {
                 self.withdraw();
                 return last;
             }
-            say(&mut said, &last);
+            self.say(&mut said, &last);
             let pause = match again {
                 Again::AtOnce if round.elapsed() >= AT_ONCE => {
                     pauses.restart();
@@ -214,17 +216,17 @@ impl Asking<'_> {
         }
         Outcome::Signal(signal, Vec::new())
     }
-}
 
-/// A new reason is told once, however long it lasts.
-fn say(said: &mut String, last: &Result<Outcome>) {
-    let words = match last {
-        Ok(Outcome::NotYet(why)) => format!("waiting: {why}"),
-        Err(error) => format!("waiting: {error}"),
-        Ok(_) => return,
-    };
-    if *said != words {
-        exit::note(&words);
-        *said = words;
+    /// A new reason is told once, however long it lasts.
+    fn say(&mut self, said: &mut String, last: &Result<Outcome>) {
+        let words = match last {
+            Ok(Outcome::NotYet(why)) => format!("waiting: {why}"),
+            Err(error) => format!("waiting: {error}"),
+            Ok(_) => return,
+        };
+        if *said != words {
+            (self.tell)(&words);
+            *said = words;
+        }
     }
 }

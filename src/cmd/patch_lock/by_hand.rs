@@ -112,6 +112,7 @@ pub fn take(service: &Service, claim: &Claim, wait: Wait) -> Result<Outcome> {
         attempts: None,
         lock: service.lock()?,
         is_wanted: &|| Ok(true),
+        tell: &mut |words| exit::note(words),
     };
     // After an error nobody knows what the service has done: the intent stays, and `release` asks.
     let outcome = asking.run()?;

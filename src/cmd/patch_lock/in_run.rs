@@ -128,6 +128,7 @@ fn stage(place: &Place, site: &Site, config: &Arc<Config>, args: &Acquire, lock:
         attempts: None,
         lock: service.lock()?,
         is_wanted: &|| Ok(is_open(site.config, site.clock) && is_staged(site.paths, &run.id)?),
+        tell: &mut |words| exit::note(words),
     };
     match asking.run() {
         Ok(Outcome::Granted(held)) => record(site, &service, &run, &held),

@@ -194,6 +194,7 @@ impl Driver<'_> {
             attempts: self.settings.attempts,
             lock,
             is_wanted: &|| Ok(true),
+            tell: &mut |words| self.voice.decide(Level::Info, words),
         };
         match asking.run() {
             Ok(Asked::Granted(held)) => {
