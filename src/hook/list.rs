@@ -63,7 +63,7 @@ pub fn list(paths: &Paths, dir: &Path, whose: &Whose) -> Result<Option<Listed>> 
         if name.contains(|c: char| c == '\u{fffd}' || c.is_control()) {
             return Err(Error::refused(path.display(), "its name is not plain text; rename it"));
         }
-        if open.look(&name)?.is_some_and(|stat| stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits()) {
+        if is_directory(paths, &open, &name, &path, whose)? {
             listed.skipped.push((path, Reason::Directory));
             continue;
         }
@@ -72,6 +72,15 @@ pub fn list(paths: &Paths, dir: &Path, whose: &Whose) -> Result<Option<Listed>> 
     }
     listed.skipped.extend(names.skipped.into_iter().map(|(name, reason)| (inside.join(name), reason)));
     Ok(Some(listed))
+}
+
+/// Whether a name is a directory, or a link to one.
+fn is_directory(paths: &Paths, dir: &Dir, name: &str, path: &Path, whose: &Whose) -> Result<bool> {
+    let kind = dir.look(name)?.map(|stat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()));
+    if kind == Some(SFlag::S_IFLNK) {
+        return Ok(paths.at(links::resolve(paths.root(), path, whose.rule())?).is_dir());
+    }
+    Ok(kind == Some(SFlag::S_IFDIR))
 }
 
 /// The directory of a user's own scripts that belongs to one of root's: `~user/dlm_engine_updater/pre_update.d`.
@@ -115,11 +124,12 @@ mod tests {
         let scratch = tempfile::tempdir().unwrap();
         scripts(scratch.path(), &["20-b", "10-a", "10-a~", ".x"]);
         std::fs::create_dir(scratch.path().join("lib")).unwrap();
+        symlink("lib", scratch.path().join("old")).unwrap();
         let listed = list(&Paths::system(), scratch.path(), &Whose::Root).unwrap().unwrap();
         assert_eq!(names(&listed), ["10-a", "20-b"]);
         assert_eq!(listed.scripts[0].path, scratch.path().join("10-a"));
         let why: Vec<_> = listed.skipped.iter().map(|(_, reason)| *reason).collect();
-        assert_eq!(why, [Reason::Directory, Reason::Hidden, Reason::Leftover]);
+        assert_eq!(why, [Reason::Directory, Reason::Directory, Reason::Hidden, Reason::Leftover]);
     }
 
     #[test]
