@@ -53,8 +53,8 @@ Examples:  patch-run --check-config      what the configuration says, and what i
 /// Drive the phases of an update under a lock: needs_update, lock_get, pre_update, update, needs_reboot, reboot, post_update, lock_release
 #[allow(clippy::struct_excessive_bools, clippy::doc_markdown)] // each is an option; the names are the phases' own
 #[derive(Debug, Parser)]
-// The programs in whose place it stands took abbreviated options.
-#[command(name = "patch-run", version, after_help = HELP, infer_long_args = true)]
+// The programs in whose place it stands took abbreviated options, and of an option that is there twice the last.
+#[command(name = "patch-run", version, after_help = HELP, infer_long_args = true, args_override_self = true)]
 struct Args {
     #[command(flatten)]
     place: Place,
@@ -65,7 +65,13 @@ struct Args {
     #[arg(long = "date_constraint", alias = "date-constraint", value_name = "N:DAY,…")]
     date_constraint: Option<String>,
     /// Before a run begins, wait a random time of at most so many seconds
-    #[arg(long = "random_sleep", alias = "random-sleep", value_name = "SECONDS", default_value_t = 0)]
+    #[arg(
+        long = "random_sleep",
+        alias = "random-sleep",
+        value_name = "SECONDS",
+        default_value_t = 0,
+        allow_negative_numbers = true
+    )]
     random_sleep: u32,
     /// Say where this host stands
     #[arg(long, group = "question")]

@@ -70,8 +70,8 @@ impl Driver<'_> {
             Ended::Code(0) => Ok(None),
             Ended::Stopped(signal) => Ok(Some(End::Signal(signal))),
             ended => {
-                self.fail(Phase::Reboot, None, ended.code(), &format!("{}: {ended}", words.join(" ")))?;
-                Ok(Some(End::NotRebooted(ended.code())))
+                let failed = self.fail(Phase::Reboot, None, ended.code(), &format!("{}: {ended}", words.join(" ")))?;
+                Ok(Some(if let Ended::Code(code) = ended { End::NotRebooted(code) } else { failed }))
             }
         }
     }
