@@ -13,11 +13,11 @@ use crate::lock::name::LockName;
 use crate::sys::secret::Hidden;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// It slept 10 to 60 seconds, by chance. Full jitter of one minute means nearly as long.
-const ASK: Backoff = Backoff { base: Duration::from_mins(1), max: Duration::from_mins(1) };
-/// It tried ten times, 5 seconds apart.
+/// It slept 10 to 60 seconds, by chance. Full jitter of one minute means nearly as long; the first pauses are shorter.
+const ASK: Backoff = Backoff { base: Duration::from_secs(5), max: Duration::from_mins(1) };
+/// It tried ten times, 5 seconds apart: about as long.
 const RELEASE: Tries =
-    Tries { attempts: 10, backoff: Backoff { base: Duration::from_secs(10), max: Duration::from_secs(10) } };
+    Tries { attempts: 10, backoff: Backoff { base: Duration::from_secs(2), max: Duration::from_secs(15) } };
 
 /// Understands it.
 ///

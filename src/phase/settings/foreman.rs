@@ -11,11 +11,11 @@ use crate::error::Result;
 use crate::lock::name::LockName;
 
 const SECOND: Duration = Duration::from_secs(1);
-/// It slept 60 seconds: the mean of full jitter of twice that.
-const ASK: Backoff = Backoff { base: Duration::from_mins(2), max: Duration::from_mins(2) };
+/// It slept 60 seconds: the mean of full jitter of twice that. The first pauses are shorter.
+const ASK: Backoff = Backoff { base: Duration::from_secs(5), max: Duration::from_mins(2) };
 /// It tried once, and left the lock held if the network was away for a moment (W37).
 const RELEASE: Tries =
-    Tries { attempts: 10, backoff: Backoff { base: Duration::from_secs(10), max: Duration::from_secs(10) } };
+    Tries { attempts: 10, backoff: Backoff { base: Duration::from_secs(2), max: Duration::from_secs(15) } };
 
 /// Understands it.
 ///
