@@ -210,13 +210,13 @@ impl Http {
         let said = reply.said();
         match reply.status {
             401 => Error::Usage(format!(
-                "{} does not know us (401: {said}); look at secret_id, secret_file and certificate in section [lock]",
+                "{} does not know us (401: {said}); look at the id and the secret, or the certificate, in the configuration",
                 self.base
             )),
             403 => Error::Usage(format!("{} does not let us do that (403: {said})", self.base)),
             408 | 425 | 429 | 500..=599 => self.unreachable(format!("it answers {}: {said}", reply.status)),
             status => Error::Usage(format!(
-                "{} answers {status}: {said}; is it a service of kind {}, and is url = right?",
+                "{} answers {status}: {said}; is it a service of kind {}, and its address right?",
                 self.base, self.kind
             )),
         }
