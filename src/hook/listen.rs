@@ -14,8 +14,10 @@ use crate::sys::stop::Stop;
 
 /// What is read at once.
 const CHUNK: usize = 64 << 10;
-/// Between two ticks.
+/// Between two ticks of a program that talks without a pause. After what is said before a pause there is one at once: whoever is killed
+/// then has lost none of it.
 const TICK: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 /// Between two looks whether the program is still there, where the kernel does not tell (before 5.3).
 const LOOK: Duration = Duration::from_millis(20);
 /// What a program has written is in the pipe when it has ended. What is still to come is a child's of its, on its way out or a
@@ -28,7 +30,7 @@ const DRAIN: Duration = Duration::from_millis(300);
 pub enum Heard<'a> {
     /// A piece of what the program says, as it is.
     Bytes(&'a [u8]),
-    /// Another second has passed.
+    /// It pauses, or a second has passed: what was heard is to be written.
     Tick,
 }
 
@@ -61,13 +63,15 @@ pub(super) struct Ear<'a> {
     end: Option<OwnedFd>,
     chunk: Vec<u8>,
     ticked: Instant,
+    /// Whether something was heard since then.
+    fresh: bool,
 }
 
 impl<'a> Ear<'a> {
     pub fn new(child: Child, output: File, stop: Option<&'a Stop>) -> Self {
         let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
         let end = pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok());
-        Self { child, output: Some(output), stop, end, chunk: vec![0; CHUNK], ticked: Instant::now() }
+        Self { child, output: Some(output), stop, end, chunk: vec![0; CHUNK], ticked: Instant::now(), fresh: false }
     }
 
     /// Listens until it has ended, its time is up, or we are to end.
@@ -90,7 +94,12 @@ impl<'a> Ear<'a> {
             if self.end.is_none() {
                 pause = pause.min(LOOK);
             }
-            self.wait(pause, self.stop)?;
+            if self.fresh {
+                pause = pause.min(PAUSE);
+            }
+            if self.wait(pause, self.stop)? == 0 && self.fresh {
+                self.tick(heard);
+            }
             self.hear(heard)?;
         }
     }
@@ -162,15 +171,23 @@ impl<'a> Ear<'a> {
         if let Some(output) = &mut self.output {
             match output.read(&mut self.chunk) {
                 Ok(0) => self.output = None,
-                Ok(bytes) => heard(Heard::Bytes(&self.chunk[..bytes])),
+                Ok(bytes) => {
+                    self.fresh = true;
+                    heard(Heard::Bytes(&self.chunk[..bytes]));
+                }
                 Err(why) if matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
                 Err(why) => return Err(why),
             }
         }
         if self.ticked.elapsed() >= TICK {
-            self.ticked = Instant::now();
-            heard(Heard::Tick);
+            self.tick(heard);
         }
         Ok(())
+    }
+
+    fn tick(&mut self, heard: &mut dyn FnMut(Heard)) {
+        self.ticked = Instant::now();
+        self.fresh = false;
+        heard(Heard::Tick);
     }
 }

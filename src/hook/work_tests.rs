@@ -210,3 +210,14 @@ fn a_script_that_waits_without_a_word_ticks() {
     run_script(&terms(), &entry, &[], &mut |heard| ticks += i32::from(matches!(heard, Heard::Tick))).unwrap();
     assert_eq!(ticks, 1);
 }
+
+#[test]
+fn what_is_said_before_a_pause_is_there_to_be_written_at_once() {
+    let (_keep, entry) = place("#!/bin/sh\necho a\nsleep 0.3\necho b\n");
+    let mut told = Vec::new();
+    run_script(&terms(), &entry, &[], &mut |heard| {
+        told.push(if let Heard::Bytes(bytes) = heard { bytes.to_vec() } else { b"tick".to_vec() });
+    })
+    .unwrap();
+    assert_eq!(&told[..2], [b"a\n".to_vec(), b"tick".to_vec()], "{told:?}");
+}

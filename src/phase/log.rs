@@ -2,7 +2,7 @@
 //! `2026-11-21 07:24:46,900UTC - INFO - MainThread - message`.
 //!
 //! A log that cannot be written stops nobody: what is lost is counted, and told as soon as there is room. What scripts say is gathered
-//! and written in large pieces, once a second at least; what the driver says is in the file when the call returns. The file of a day is
+//! and written in large pieces, at each pause and once a second at least; what the driver says is in the file when the call returns. The file of a day is
 //! put away under its date when the day is over, at the start or in the middle of a run.
 
 mod file;
@@ -112,7 +112,7 @@ impl Output<'_> {
         }
     }
 
-    /// Writes what was taken; for once a second.
+    /// Writes what was taken; for each pause, and once a second.
     pub fn tick(&mut self) {
         self.log.write_waiting();
     }
