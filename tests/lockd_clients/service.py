@@ -8,6 +8,7 @@ import signal
 import socket
 import ssl
 import subprocess
+from urllib.parse import quote
 
 from tests import site
 from tests.hosts.error import LabError
@@ -92,11 +93,11 @@ class Service:
 
     def holders(self, lock):
         """The owners of the grants of a lock."""
-        return [holder["owner"] for holder in self.done("GET", f"/lock/1/locks/{lock}")["holders"]]
+        return [holder["owner"] for holder in self.done("GET", f"/lock/1/locks/{quote(lock)}")["holders"]]
 
     def waiting(self, lock):
         """Who waits for a lock, in order."""
-        return [waiter["owner"] for waiter in self.done("GET", f"/lock/1/locks/{lock}")["queue"]]
+        return [waiter["owner"] for waiter in self.done("GET", f"/lock/1/locks/{quote(lock)}")["queue"]]
 
     def take(self, lock, owner):
         """Take a free lock natively; the number of the grant."""
@@ -118,7 +119,7 @@ class Service:
 
     def history(self, lock):
         """(event, owner, protocol) of a lock, the oldest first."""
-        events = self.done("GET", f"/lock/1/history?lock={lock}&limit=1000")["events"]
+        events = self.done("GET", f"/lock/1/history?lock={quote(lock)}&limit=1000")["events"]
         return [(event["event"], event["owner"], event.get("protocol")) for event in reversed(events)]
 
     def wait_for(self, predicate, what, timeout=30):

@@ -2,7 +2,9 @@
 
     python3 -m tests.run_peers                 every scenario, and the reading of configurations; one line at the end
     python3 -m tests.run_peers --only WORD     those whose names hold the word (several times: any of them)
+    python3 -m tests.run_peers --sample N      about so many, some of each file of the table, chosen by the commit
     python3 -m tests.run_peers --list          their names
+    python3 -m tests.run_peers --differences   what differs on purpose, and why
     python3 -m tests.run_peers --facts         print what the originals do as well
     python3 -m tests.run_peers --fresh         run the originals although it is known from an earlier run what they do (facts.py)
 

@@ -1,8 +1,9 @@
-"""See the package: `python3 -m tests.run_peers [--only WORD] [--list] [--facts] [--fresh]`."""
+"""See the package: `python3 -m tests.run_peers [--only WORD] [--sample N] [--list] [--differences] [--facts] [--fresh]`."""
 
 import argparse
 import concurrent.futures
 import datetime
+import random
 import re
 import signal
 import sys
@@ -10,6 +11,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests import seed
 from tests.hosts.error import LabError
 from tests.hosts.guard import Guard
 from tests.lockd_clients.updaters import say, scratch
@@ -18,9 +20,12 @@ from . import reading
 from .compare import FACETS, judge
 from .side import Side
 from .stage import Stage, tools
-from .table import CASES
+from .table import CASES, FILES
 
-AT_ONCE = 2
+# More than there are processors: much of a scenario is waiting.
+AT_ONCE = 4
+# Of a sample, one run of so many is that of the original too, whatever is known of it.
+AFRESH = 20
 
 
 @dataclass
@@ -41,6 +46,17 @@ def pairs(words):
     if twice:
         raise LabError(f"two scenarios of one name for one client: {', '.join(sorted(twice))}")
     return [(case, kind) for case in CASES for kind in case.kinds if not words or any(word in case.name for word in words)]
+
+
+def sample(wanted, number, chosen_by):
+    """Some scenarios of each file of the table, as many in all as is asked for, and which of them the originals run afresh."""
+    dice = random.Random(chosen_by)
+    names = set()
+    for file in FILES:
+        here = sorted({case.name for case in file.CASES})
+        names.update(dice.sample(here, min(len(here), max(1, number * len(here) // len({case.name for case in CASES})))))
+    taken = [pair for pair in wanted if pair[0].name in names]
+    return taken, set(dice.sample([(case.name, kind) for case, kind in taken], len(taken) // AFRESH))
 
 
 def compare(stage, case, kind):
@@ -107,9 +123,19 @@ def facts(verdict):
     return "\n".join([verdict.name, *(f"    {text}" for text in lines), f"    words   {tail(seen.words)}"])
 
 
-def compare_all(options, wanted):
-    """(verdicts, violations) of all that is wanted, and of the reading of configurations."""
-    with scratch() as folder, Stage(folder, tools(), options.fresh) as stage:
+def differences(wanted):
+    """Each scenario that differs on purpose, for whom, by what it closes: a line each."""
+    for case, kind in wanted:
+        why = {facet: entry.why for facet in (*FACETS, "asked") if (entry := case.difference(facet, kind))}
+        if why:
+            facets = ", ".join(facet for facet in why)
+            yield f"{case.name} ({kind}): {'; '.join(dict.fromkeys(why.values()))}: {facets}"
+
+
+def compare_all(options, wanted, afresh):
+    """(verdicts, violations) of all that is wanted, and of the reading of configurations. What waits longest begins first."""
+    wanted = sorted(wanted, key=lambda pair: not pair[0].waits)
+    with scratch() as folder, Stage(folder, tools(), afresh) as stage:
         if not stage.built:
             say("run-peers: patch-run is not installed: the originals alone, and what the table says of them")
         pool = concurrent.futures.ThreadPoolExecutor(AT_ONCE)
@@ -127,30 +153,38 @@ def main():
     """All that is wanted; the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.run_peers", description="patch-run against the real Python updaters")
     parser.add_argument("--only", metavar="WORD", action="append", default=[], help="scenarios whose names hold the word")
+    parser.add_argument("--sample", type=int, metavar="N", help="about so many scenarios, some of each file of the table")
+    parser.add_argument("--seed", default=seed.of_commit(), help="what the sample is chosen by")
     parser.add_argument("--list", action="store_true", help="name the scenarios")
+    parser.add_argument("--differences", action="store_true", help="name what differs on purpose, and why")
     parser.add_argument("--fresh", action="store_true", help="run the originals even where it is known what they do")
     parser.add_argument("--facts", action="store_true", help="print what the originals do")
     options = parser.parse_args()
     # What is ended from outside cleans up as well.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     wanted = pairs(options.only)
-    if options.list:
-        print("\n".join(f"{case.name} ({kind})" for case, kind in wanted))
+    afresh = None if options.fresh else set()
+    if options.sample:
+        wanted, afresh = sample(wanted, options.sample, options.seed)
+    if options.list or options.differences:
+        print("\n".join(differences(wanted) if options.differences else (f"{case.name} ({kind})" for case, kind in wanted)))
         return 0
     began = time.monotonic()
     verdicts, violations = [], 0
     try:
         with Guard():
-            verdicts, violations = compare_all(options, wanted)
+            verdicts, violations = compare_all(options, wanted, afresh)
     except LabError as error:
         violations += 1
         say(str(error))
     if options.facts:
         print("\n".join(map(facts, filter(lambda verdict: verdict.theirs, verdicts))))
+    chosen = f", seed={options.seed}" if options.sample else ""
+    say(f"run-peers: {time.monotonic() - began:.0f} s{chosen}")
     differ = sum(verdict.differs for verdict in verdicts)
     scenarios, clients = len({case.name for case, _ in wanted}), len({kind.replace("2", "O") for _, kind in wanted})
-    print(f"run-peers: scenarios={scenarios} clients={clients} runs={len(wanted)} same={len(wanted) - differ} "
-          f"differs={differ} (each with its W) violations={violations} seconds={time.monotonic() - began:.0f}", flush=True)
+    print(f"run-peers: scenarios={scenarios} clients={clients} runs={len(wanted)} same={len(wanted) - differ} differs={differ} "
+          f"violations={violations}", flush=True)
     return 1 if violations else 0
 
 

@@ -205,6 +205,10 @@ class OldPeer(Peer, updaters.Old):
     def config(self):
         return self.folder / "config.ini"
 
+    @property
+    def state(self):
+        return Path((self.case.ini.get("state") or "{here}/state").format(here=self.folder))
+
     def quick(self):
         quick = {"wait": None, "wait_max": None, "reboot_cmd": str(self.scripts / "reboot.d/10")}
         return quick | ({"secret": self.case.secret} if self.case.secret else {})

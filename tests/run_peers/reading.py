@@ -2,9 +2,9 @@
 
 The ini files are read by Python's configparser in the way that 0.4.3 and Foreman's client use it, the dotenv files by the class of
 1.0.5 itself, run by its own Python (read_dotenv.py). Ours is asked with `patch-run --check-config --cfg FILE --json`, whose output has to be
-an object with `settings`: each setting by the original's key (`main_log_level`, `needs_update.d`, `wait_max`), a string, a number, true or
-false, a list, or null where it is not set; of a secret, `set, N characters`. Findings do not matter here. A configuration that cannot be
-read leaves nothing on the standard output.
+an object with `settings`: each setting by the original's key (`main_log_level`, `needs_update.d`, `wait_max`), in the words in which it
+shows it to people; of a secret, `set, N characters`. Findings do not matter here. A configuration that cannot be read leaves nothing on
+the standard output.
 
 In what follows ours differs on purpose; each generated text knows whether it is such a one.
 """
@@ -13,6 +13,8 @@ import configparser
 import json
 import logging
 import random
+import re
+import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
@@ -22,6 +24,13 @@ NAME = "reading"
 SEED = 20261121
 EACH = {"ini": 80, "foreman": 35}
 SECRETS = ("secret", "main_api_secret")
+LEVELS = ("log_level", "loglevel", "main_log_level")
+RETENTIONS = ("log_retention", "logretention", "main_log_retention")
+# None or fewer kept are all kept; ours says how many that is.
+CENTURY = 36500
+# What there is nothing to show of where no lock is taken.
+NO_LOCK = {"main_api_endpoint": "not used", "main_api_secretid": "unset", "main_api_secret": "unset", "main_api_ca": "the system's",
+           "main_acquirebackoffbase": "unset", "main_acquirebackoffmax": "unset"}
 COMMON = {"lock": "/run/x.pid", "state": "/var/lib/x/state", "lock_name": "web"}
 INI = COMMON | {"log": "/var/log/x.log", "log_level": "INFO", "log_retention": "30", "endpoint": "https://dlm.example/api/v2/", "secret_id": "id",
                 "secret": "s3cr3t", "reboot_cmd": "/sbin/reboot"}
@@ -31,8 +40,6 @@ DIRS = ("needs_update.d", "pre_update.d", "update.d", "needs_reboot.d", "post_up
 DOTENV = {"main_api_lockname": "web", "main_api_endpoint": "https://dlm.example/api/v2/", "main_api_secretid": "id",
           "main_api_secret": "s3cr3t"}
 WHOLE = {"log_retention": int, "logretention": int, "wait_max": int}
-# Settings that may be left out, with what 0.4.3 takes then.
-FALLBACK = {"wait": False, "wait_max": 3600, "ca": None, "ext_notify.d": None, "on_failure.d": None}
 VARIABLES = {"PATH": "/usr/bin:/bin", "PLACE": "here", "EMPTY": ""}
 
 
@@ -47,7 +54,7 @@ class Made:
 
 def ini_texts(dialect, base, dice, number):
     """Correct files written in all the ways that configparser takes, and some that it does not."""
-    base = base | {name: f"/etc/x/{name}/" for name in DIRS}
+    base = base | {name: f"/etc/x/{name}/" for name in (*DIRS, *(("ext_notify.d",) if dialect == "ini" else ()))}
     ways = (
         ("plain", lambda rows: rows), ("colons", lambda rows: [row.replace(" = ", ": ", 1) for row in rows]),
         ("no blanks", lambda rows: [row.replace(" = ", "=", 1) for row in rows]),
@@ -92,8 +99,7 @@ def ini_texts(dialect, base, dice, number):
 
 def free(dice, rows):
     """The place of a row whose value may be any text."""
-    keys = ("reboot_cmd",) if any(row.startswith("foreman_url") for row in rows) else ("secret", "secret_id")
-    return dice.choice([place for place, row in enumerate(rows) if row.partition(" = ")[0] in keys])
+    return dice.choice([place for place, row in enumerate(rows) if row.partition(" = ")[0] in ("reboot_cmd", "secret", "secret_id")])
 
 
 def behind(rows, dice, more):
@@ -145,9 +151,9 @@ def dotenv_texts():
     base = "".join(f"{key}={value}\n" for key, value in DOTENV.items())
     made = [Made("dotenv", "plain", base)]
     made += [Made("dotenv", f"value {value!r}", base + f"main_api_secretid={value}\n") for value in odd]
-    made += [Made("dotenv", f"secret {value!r}", base.replace("s3cr3t", value), why="W43" if "${" in value else None) for value in odd[:18]]
+    made += [Made("dotenv", f"secret {value!r}", base.replace("s3cr3t", value), why="W43" if re.search(r"\$\{.*\}", value) else None) for value in odd]
     made += [Made("dotenv", f"{key}={value}", base + f"{key}={value}\n") for key, value in tried]
-    made += [Made("dotenv", name, base + line + "\n", why="W43" if name in ("unknown", "deeper", "object", "whole") else None) for name, line in lines]
+    made += [Made("dotenv", name, base + line + "\n", why="W43" if name in ("unknown", "deeper", "object", "whole", "no value") else None) for name, line in lines]
     made += [Made("dotenv", f"outside {variables}", base, variables, "W8" if "MAIN_API_NOOP" in variables else None) for variables in outside]
     made += [Made("dotenv", f"without {key}", base.replace(f"{key}={value}\n", "")) for key, value in DOTENV.items()]
     return made
@@ -168,8 +174,9 @@ def by_configparser(made):
         keys = (*(FOREMAN if made.dialect == "foreman" else INI), *DIRS)
         read = {key: parser.getint("main", key) if key in WHOLE else parser.get("main", key) for key in keys}
         if made.dialect == "ini":
-            read |= {"wait": parser.getboolean("main", "wait", fallback=FALLBACK["wait"]),
-                     "wait_max": parser.getint("main", "wait_max", fallback=FALLBACK["wait_max"])}
+            # What may be left out, with what 0.4.3 takes then.
+            read |= {"wait": parser.getboolean("main", "wait", fallback=False), "wait_max": parser.getint("main", "wait_max", fallback=3600),
+                     "ext_notify.d": parser.get("main", "ext_notify.d"), "on_failure.d": parser.get("main", "on_failure.d", fallback=None)}
         logging.getLogger(NAME).setLevel(read.get("log_level") or read["loglevel"])
         return read | {"ca": parser.get("main", "ca", fallback=None)}
     except (configparser.Error, ValueError):
@@ -195,16 +202,59 @@ def by_ours(made, folder, tool):
     return json.loads(done.stdout)["settings"] if done.stdout.strip() else None
 
 
-def shown(settings):
-    """As --check-config shows them: of a secret only how long it is."""
-    return settings and {key: f"set, {len(value)} characters" if key in SECRETS else value for key, value in settings.items()}
+def shown(made):
+    """What the original understands, in the words in which --check-config shows settings."""
+    read = made.theirs
+    if read is None:
+        return None
+    waits = read.get("wait", read.get("main_wait"))
+    shown = {key: word(key, value) for key, value in read.items()}
+    if not waits:
+        shown |= {key: text for key, text in (("wait_max", "not used"), ("main_waitmax", "not used"), ("main_acquireattempts", "0")) if key in read}
+    if read.get("main_api_noop"):
+        shown |= NO_LOCK
+    return shown
+
+
+def word(key, value):
+    """One setting. Of a secret only how long it is; a level by its first name; a command word by word."""
+    if key in SECRETS:
+        return f"set, {len(value)} characters"
+    if value is None or value == []:
+        return "the system's" if key in ("ca", "main_api_ca") else "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, list):
+        return ", ".join(value)
+    if key in LEVELS:
+        return {"NOTSET": "WARNING"}.get(value, logging.getLevelName(logging.getLevelName(value)))
+    if key in RETENTIONS:
+        return str(value if value > 0 else CENTURY)
+    if key == "reboot_cmd":
+        return " ".join(map(quoted_word, shlex.split(value)))
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def quoted_word(text):
+    """As a shell would have to be told, where it is not plain."""
+    return text if re.fullmatch(r"[A-Za-z0-9_.,:@%+/=-]+", text) else "'" + text.replace("'", "'\\''") + "'"
+
+
+def found_later(read):
+    """Whether the original finds out in the middle of a run that it cannot use a value. Ours does so before it begins (W43)."""
+    ids = read.get("secret_id", read.get("main_api_secretid", ""))
+    words = read.get("reboot_cmd", "reboot").split()
+    return not re.fullmatch(r"[!-~]*", ids) or "" in (read.get("secret_id"), read.get("secret")) or not words or ";" in words \
+        or read.get("main_waitmax", 0) < 0
 
 
 def fault(made):
-    """How both differ, in words; None if they do not, or on purpose."""
-    theirs = shown(made.theirs)
+    """How both differ, in words; None if they do not, or on purpose (W8, W43)."""
+    theirs = shown(made)
     if made.why:
         return f"{made.why} is not shown to be closed: both say {theirs}" if theirs == made.ours else None
+    if theirs and found_later(made.theirs):
+        return f"ours takes what nothing can be done with: {theirs}" if made.ours else None
     if theirs is None or made.ours is None:
         return None if theirs is made.ours else f"the original {'refuses' if theirs is None else 'takes'} it, ours does not"
     unequal = [f"{key} is {made.ours.get(key)!r}, theirs {value!r}" for key, value in theirs.items() if made.ours.get(key) != value]

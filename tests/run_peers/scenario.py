@@ -69,6 +69,7 @@ class Case:
     secret: str | None = None                       # in place of the right one
     default_path: bool = False                      # the configuration is where it is looked for, and not named
     unsorted: bool = False                          # Foreman's client reads directories in their own order
+    waits: bool = False                             # ours sleeps between two tries, for some seconds
     says: str = ""                                  # a pattern: what the original says, so that it is seen to end for this reason
     differs: dict = field(default_factory=dict)     # facet: Differs, or {kinds: Differs}
 

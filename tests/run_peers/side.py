@@ -110,18 +110,13 @@ class Side:
             if not self.service.process:
                 self.service.start()
             seen.lock = self.holder()
-            seen.history = " ".join(event for event, *_ in self.service.history(self.asked))
+            seen.history = " ".join(event for event, *_ in self.service.history(self.told))
         return seen
-
-    @property
-    def asked(self):
-        """The lock that the service is asked for: what follows a question mark in an address is no part of a name (W42)."""
-        return self.told.partition("?")[0]
 
     def holder(self):
         """Who has the lock."""
         try:
-            owners = self.service.holders(self.asked)
+            owners = self.service.holders(self.told)
         except LabError:  # a lock that nobody has ever asked for
             return "free"
         return " ".join("ours" if owner == self.peer.name else owner for owner in owners) or "free"

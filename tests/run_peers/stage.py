@@ -33,8 +33,8 @@ class Certificates(Authority):
 class Stage:
     """A context: the shared service runs."""
 
-    def __init__(self, folder, tools, fresh=False):
-        self.folder, self.tools, self.facts = Path(folder), tools, Facts(tools, fresh)
+    def __init__(self, folder, tools, afresh=frozenset()):
+        self.folder, self.tools, self.facts = Path(folder), tools, Facts(afresh)
         self.folder.chmod(0o711)
         self.authority = Certificates(self.folder / "tls")
         self.etc = self.folder / "etc"

@@ -90,6 +90,11 @@ def killed(_side, process):
     return HELD
 
 
+def let_go(side, _process=None):
+    """What has outlived its client comes to its end."""
+    side.settle()
+
+
 def started_twice(side, _process):
     """A second client on the same host, which ends first."""
     second = side.peer.start()

@@ -2,4 +2,5 @@
 
 from . import dates, failures, locks, resumes, scripts, settings, wholes
 
-CASES = (*wholes.CASES, *failures.CASES, *resumes.CASES, *locks.CASES, *dates.CASES, *scripts.CASES, *settings.CASES)
+FILES = (wholes, failures, resumes, locks, dates, scripts, settings)
+CASES = tuple(case for file in FILES for case in file.CASES)

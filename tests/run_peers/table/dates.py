@@ -4,7 +4,7 @@ import datetime
 
 from ..scenario import Case, Differs, run
 from ..steps import ours_is_taken, state, today
-from .words import since
+from .words import WHOLE, since
 
 # 0.4.3 knows no fifth one; on such a day the constraint of today is none for it.
 TODAY = "MO" if datetime.date.today().day < 29 else "M"
@@ -28,6 +28,13 @@ def resumed(name, where, *args):
                          "history": Differs("W12", theirs="granted", ours="granted released")})
 
 
+def offered(option):
+    """What ours has for every configuration."""
+    why = f"Foreman's client has no {option}"
+    return {"codes": Differs(why, theirs="2", ours="0"), "ran": Differs(why, theirs="", ours=WHOLE),
+            "history": Differs(why, theirs="", ours="granted released")}
+
+
 CASES = (
     on(today(), "today", kinds=TODAY),
     on(today(nth=1), "another-week", says="no date constraint matched"),
@@ -45,8 +52,11 @@ CASES = (
     Case("date-first-then-the-lock-file", kinds="MO", steps=(run("--date_constraint", "1:nix", "--random_sleep", "x"),)),
     Case("sleep-no-number", kinds="MO", steps=(run("--random_sleep", "abc"),), says="invalid int value"),
     Case("sleep-no-whole-number", kinds="MO", steps=(run("--random_sleep", "1.5"),), says="invalid int value"),
-    Case("sleep-negative", kinds="MO", steps=(run("--random_sleep", "-1"),), says="ValueError"),
+    Case("sleep-negative", kinds="MO", steps=(run("--random_sleep", "-1"),), says="ValueError",
+         differs={"codes": Differs("W43", theirs="1", ours="2")}),
     Case("sleep-none", kinds="MO", steps=(run("--random_sleep", "0"),)),
     Case("sleep-a-second", kinds="MO", steps=(run("--random_sleep=1"),)),
-    Case("sleep-of-foreman", kinds="F", steps=(run("--random_sleep", "1"),), says="unrecognized arguments"),
+    Case("sleep-of-foreman", kinds="F", steps=(run("--random_sleep", "1"),), says="unrecognized arguments", differs=offered("--random_sleep")),
+    Case("date-of-foreman", kinds="F", steps=(run("--date_constraint", today()),), says="unrecognized arguments",
+         differs=offered("--date_constraint")),
 )

@@ -1,11 +1,12 @@
 """A run that is picked up in each state, by cron and at boot, and state files that say nothing."""
 
 from ..scenario import Case, Differs, Script, run
-from ..steps import forced, killed, nothing, ours_is_taken, state, taken_over, terminated
-from .words import line, since, up_to
+from ..steps import forced, given_when_waited_for, killed, let_go, nothing, ours_is_taken, state, taken_over, terminated
+from .words import line, notified, since, told, up_to
 
 HELD = ("pre_update", "update", "needs_reboot", "post_update")
 WORK = {"update": (Script(does="at work\nlate"),)}
+AFTERWARDS = line("needs_reboot/10", notified("post_update"), told("main", held=False, running=False))
 SLOW = {"update": (Script(does="if first; then at work; late; fi"),)}
 
 
@@ -31,7 +32,10 @@ CASES = (
     Case("lock_get-resumed-and-no-updates-any-more", steps=(state("lock_get\n"), run()), scripts={"needs_update": (Script(),)}, differs={
         "ran": Differs("W20", theirs=since("pre_update"), ours="needs_update/10"),
         "history": Differs("W20", theirs="granted released", ours="")}),
-    *(Case(f"{where}-resumed", steps=(ours_is_taken, state(f"{where}\n"), run()), notify=where == "update") for where in HELD),
+    *(Case(f"{where}-resumed", steps=(ours_is_taken, state(f"{where}\n"), run())) for where in HELD),
+    # 0.4.3 does not know whether it has the lock, and says no.
+    Case("update-resumed-and-notified", kinds="MO", steps=(ours_is_taken, state("update\n"), run()), notify=True, differs={"ran": {"O": Differs(
+        "W3", theirs=line(notified("update", held=False), AFTERWARDS), ours=line(notified("update"), AFTERWARDS))}}),
     Case("reboot-resumed", steps=(ours_is_taken, state("reboot\n"), run()), notify=True),
     Case("lock_release-resumed", steps=(ours_is_taken, state("lock_release\n"), run()), notify=True),
     *(at_boot(where) for where in HELD[:3]),
@@ -41,13 +45,19 @@ CASES = (
         "history": Differs("W13", theirs="granted", ours="granted released")}),
     Case("lock_get-at-boot", steps=(state("lock_get\n"), run("--after_reboot"))),
     Case("resumed-without-the-lock", steps=(state("update\n"), run()), differs={
-        "codes": {"MF": Differs("W3", theirs="0", ours="1"), "O": Differs("W3 W19", theirs="1", ours="1")},
+        "codes": {"O": Differs("W3 W19", theirs="1", ours="0")},
+        "state": {"O": Differs("W3 W19", theirs="lock_release", ours="-")},
+        "history": Differs("W3", theirs="", ours="granted released")}),
+    Case("resumed-and-another-has-the-lock", kinds="MO", steps=(ours_is_taken, taken_over, state("update\n"), run()), differs={
+        "codes": {"M": Differs("W3", theirs="0", ours="1")},
         "ran": Differs("W3", theirs=since("update"), ours=""),
-        "state": {"MF": Differs("W3", theirs="-", ours="update"), "O": Differs("W3 W19", theirs="lock_release", ours="update")}}),
-    Case("resumed-and-another-has-the-lock", steps=(ours_is_taken, taken_over, state("update\n"), run()), differs={
-        "codes": {"M": Differs("W3", theirs="0", ours="1"), "OF": Differs("W3", theirs="1", ours="1")},
-        "ran": Differs("W3", theirs=since("update"), ours=""),
-        "state": {"M": Differs("W3", theirs="-", ours="update"), "OF": Differs("W3 W19", theirs="lock_release", ours="update")}}),
+        "state": {"M": Differs("W3", theirs="-", ours="update"), "O": Differs("W3 W19", theirs="lock_release", ours="update")}}),
+    # Foreman's client waits for a busy lock without end, and so does ours, here as well.
+    Case("resumed-and-another-has-the-lock-for-a-while", waits=True, kinds="F", differs={
+        "codes": Differs("W3", theirs="1", ours="0"), "state": Differs("W3", theirs="lock_release", ours="-"),
+        "lock": Differs("W3", theirs="ops", ours="free"),
+        "history": Differs("W3", theirs="granted forced granted", ours="granted forced granted released granted released")},
+         steps=(ours_is_taken, taken_over, state("update\n"), run(meanwhile={"busy": given_when_waited_for}))),
     Case("released-by-another-hand", steps=(ours_is_taken, state("lock_release\n"), forced, run()), notify=True, differs={
         "codes": {"O": Differs("W19", theirs="1", ours="0")},
         "ran": {"O": Differs("W19", theirs="", ours="ext_notify/10(LOCK,False,False,main,none,0)")},
@@ -60,7 +70,12 @@ CASES = (
     Case("state-without-line-end", steps=(ours_is_taken, state("update"), run())),
     Case("terminated", scripts=WORK, steps=(run(meanwhile={"work": terminated}),), differs={
         "ran": Differs("W10", theirs=line(up_to("update"), "update/10:late"), ours=up_to("update"))}),
+    # Nothing is begun beside a script that is still at work.
     Case("killed-and-started-again", scripts=SLOW, steps=(run(meanwhile={"work": killed}), run()), differs={
-        "ran": Differs("W10", theirs=line(up_to("update"), since("update"), "update/10:late"), ours=line(up_to("update"), since("update")))}),
+        "codes": Differs("W10", theirs="137 0", ours="137 1"),
+        "ran": Differs("W10", theirs=line(up_to("update"), since("update"), "update/10:late"), ours=line(up_to("update"), "update/10:late")),
+        "state": Differs("W10", theirs="-", ours="update"), "lock": Differs("W10", theirs="free", ours="ours"),
+        "history": Differs("W10", theirs="granted released", ours="granted")}),
+    Case("killed-and-started-again-when-all-is-quiet", scripts=SLOW, steps=(run(meanwhile={"work": killed}), let_go, run())),
     Case("goes-on-when-it-is-let", scripts=WORK, steps=(run(meanwhile={"work": nothing}),)),
 )

@@ -2,7 +2,7 @@
 
 from ..scenario import Case, Differs, Script, run
 from ..steps import rebooted, started_twice
-from .words import NO, REBOOT, TWO
+from .words import NO, REBOOT, TWO, WHOLE, failed, line, up_to
 
 AFTER = (run(), rebooted, run("--after_reboot"))
 NAMES = tuple(Script(name) for name in ("Z-last-capital", "10-ten", "9-nine", "a-small", "é-far", "05-five", "_under", "B"))
@@ -18,7 +18,12 @@ CASES = (
     Case("reboot-said-by-the-first", scripts={"needs_reboot": (Script(rc=3), Script("20"))}, steps=AFTER, notify=True),
     Case("reboot-not-of-two", scripts={"needs_reboot": TWO}, notify=True),
     Case("reboot-by-two-scripts", kinds="M", scripts={"needs_reboot": REBOOT, "reboot": TWO}, steps=AFTER, notify=True),
-    Case("reboot-without-scripts", kinds="M", scripts={"needs_reboot": REBOOT, "reboot": ()}, steps=AFTER),
+    # Nothing would reboot the host, and the original takes that for a reboot.
+    Case("reboot-without-scripts", kinds="M", scripts={"needs_reboot": REBOOT, "reboot": ()}, steps=AFTER, differs={
+        "codes": Differs("W14", theirs="0 0", ours="1 0"),
+        "ran": Differs("W14 W29", theirs=WHOLE, ours=line(up_to("needs_reboot"), failed("reboot", "none", 1))),
+        "state": Differs("W14", theirs="-", ours="reboot"), "lock": Differs("W14", theirs="free", ours="ours"),
+        "history": Differs("W14", theirs="granted released", ours="granted")}),
     Case("after-reboot-not-ours", steps=(run("--after_reboot"),)),
     Case("no-updates", scripts={"needs_update": NO}),
     Case("no-updates-notified", kinds="MO", scripts={"needs_update": NO}, notify=True),

@@ -25,6 +25,16 @@ def failed(phase, script, code, held=True):
     return f"on_failure/10(LOCK,{held},True,{phase},{script},{code})"
 
 
+def told(phase, script="none", code=0, held=True, running=True):
+    """The call of ext_notify.d."""
+    return f"ext_notify/10(LOCK,{held},{running},{phase},{script},{code})"
+
+
+def notified(phase, code=0, held=True):
+    """A phase of one script, and the call of ext_notify.d for it."""
+    return f"{phase}/10 {told(phase, f'{phase}/10', code, held)}"
+
+
 def line(*words):
     """One line of all."""
-    return " ".join(words)
+    return " ".join(filter(None, words))
