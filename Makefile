@@ -17,7 +17,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers crash-sample crash run-crash run-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers run-peers-sample crash-sample crash run-crash run-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -29,7 +29,7 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients lock-backends-sample run-crash-sample
+	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients run-peers-sample lock-backends-sample run-crash-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -102,6 +102,8 @@ lock-clients: tree lock-peers
 # The real Python updaters and patch-run under their names: the same configuration and scripts, the same service.
 run-peers: tree lock-peers
 	python3 -m tests.run_peers
+run-peers-sample: tree lock-peers
+	python3 -m tests.run_peers --sample 100
 
 # patch-lock with a real etcd of three members, which fail, and with a directory that two hosts share.
 lock-backends: tree
