@@ -5,9 +5,10 @@ from ..steps import forced, given_when_waited_for, killed, let_go, nothing, ours
 from .words import line, notified, since, told, up_to
 
 HELD = ("pre_update", "update", "needs_reboot", "post_update")
-WORK = {"update": (Script(does="at work\nlate"),)}
+# A moment, so that what was said is in the log.
+WORK = {"update": (Script(does="/bin/sleep 0.2; at work\nlate"),)}
 AFTERWARDS = line("needs_reboot/10", notified("post_update"), told("main", held=False, running=False))
-SLOW = {"update": (Script(does="if first; then at work; late; fi"),)}
+SLOW = {"update": (Script(does="if first; then /bin/sleep 0.2; at work; late; fi"),)}
 
 
 def at_boot(where):
