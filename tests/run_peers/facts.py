@@ -23,7 +23,7 @@ from .side import Outcome
 
 HERE = Path(__file__).parent
 # What does not change what an original does: the expectations, and what is done with its outcome.
-NO_CAUSE = ("__main__.py", "compare.py", "reading.py", "read_dotenv.py", "facts.py")
+NO_CAUSE = ("__main__.py", "compare.py", "reading.py", "read_dotenv.py", "facts.py", "pages.py")
 EXPECTATIONS = ("differs", "says", "waits")
 SERVICE = ("Cargo.lock", "src/lock/book", "src/lock/server", "src/lock/book.rs", "src/lock/grant.rs", "src/lock/name.rs", "src/lock/server.rs",
            "src/lock/wire.rs", "src/cmd/patch_lockd", "src/cmd/patch_lockd.rs")
@@ -66,7 +66,7 @@ class Facts:
 
 def causes():
     """All but the scenario and the day that an outcome comes of, as a number."""
-    sources = [path for path in (*HERE.glob("*.*"), *(HERE.parent / "lockd_clients").glob("*.py")) if path.name not in NO_CAUSE]
+    sources = [path for path in (*HERE.glob("*.*"), *(HERE / "plugins").glob("*.py"), *(HERE.parent / "lockd_clients").glob("*.py")) if path.name not in NO_CAUSE]
     for place in SERVICE:
         path = site.TOP / place
         sources += [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]

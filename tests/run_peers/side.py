@@ -3,6 +3,7 @@
 import subprocess
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from tests.hosts.error import LabError
 from tests.lockd_clients.updaters import end
@@ -12,6 +13,7 @@ from .peers import KINDS
 from .record import Records
 from .scenario import HELD, Run
 
+HERE = Path(__file__).parent
 # More than the longest pause of 0.4.3 and Foreman's client between two tries, which ours has as well.
 DEADLINE = 90
 
@@ -62,7 +64,8 @@ class Side:
 
     def run(self, step):
         """Run the client, and do what the step has for the places where its scripts stop."""
-        self.peer.environment = {name: value.format(here=self.peer.folder, lock=self.lock) for name, value in step.env.items()}
+        self.peer.environment = {name: value.format(here=self.peer.folder, lock=self.lock, plugins=HERE / "plugins")
+                                 for name, value in step.env.items()}
         place = len(self.codes)
         self.codes.append(None)
         args = [arg() if callable(arg) else arg for arg in step.args]
