@@ -16,7 +16,7 @@ from tests.hosts.error import LabError
 from tests.hosts.guard import Guard
 from tests.lockd_clients.updaters import say, scratch
 
-from . import reading
+from . import pages, reading
 from .compare import FACETS, judge
 from .side import Side
 from .stage import Stage, tools
@@ -149,6 +149,13 @@ def compare_all(options, wanted, afresh):
     return verdicts, violations
 
 
+def tell(faults):
+    """What the pages and the tests do not say; how many."""
+    for fault in faults:
+        say(f"  pages: {fault}")
+    return len(faults)
+
+
 def main():
     """All that is wanted; the exit code."""
     parser = argparse.ArgumentParser(prog="python3 -m tests.run_peers", description="patch-run against the real Python updaters")
@@ -170,10 +177,11 @@ def main():
         print("\n".join(differences(wanted) if options.differences else (f"{case.name} ({kind})" for case, kind in wanted)))
         return 0
     began = time.monotonic()
-    verdicts, violations = [], 0
+    verdicts, violations = [], tell(pages.faults())
     try:
         with Guard():
-            verdicts, violations = compare_all(options, wanted, afresh)
+            verdicts, found = compare_all(options, wanted, afresh)
+            violations += found
     except LabError as error:
         violations += 1
         say(str(error))
