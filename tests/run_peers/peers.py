@@ -143,9 +143,12 @@ class Peer:
         return " | ".join(re.findall(r" - INFO - MainThread - ((?:said|told) .*)", self.logged()))
 
     def wrong_log_lines(self):
-        """The first line of our log that is not in the originals' format."""
-        wrong = [line for line in self.logged().splitlines() if self.ours and not LOG_LINE.match(line)]
-        return [f"log line {line!r}" for line in wrong[:1]]
+        """The first line of our log that is not in the originals' format; and whether others may read what scripts say (W41)."""
+        if not self.ours:
+            return []
+        wrong = [line for line in self.logged().splitlines() if not LOG_LINE.match(line)]
+        mode = self.log.stat().st_mode & 0o777 if self.log.is_file() else 0
+        return [f"log line {line!r}" for line in wrong[:1]] + [f"the log has mode {mode:o}"] * bool(mode & 0o027)
 
     def logged(self):
         """The log."""

@@ -50,6 +50,9 @@ CASES = (
     on("", "empty"),
     resumed("update-goes-on", "update"), resumed("boot-goes-on", "post_update", "--after_reboot"),
     Case("date-first-then-the-lock-file", kinds="MO", steps=(run("--date_constraint", "1:nix", "--random_sleep", "x"),)),
+    on(lambda: f"{today()()},last:Mon", "last-monday-too", kinds=TODAY, says=NUMBER, differs={
+        "codes": Differs("W44", theirs="1", ours="0"), "ran": Differs("W44", theirs="", ours=WHOLE),
+        "history": Differs("W44", theirs="", ours="granted released")}),
     Case("sleep-no-number", kinds="MO", steps=(run("--random_sleep", "abc"),), says="invalid int value"),
     Case("sleep-no-whole-number", kinds="MO", steps=(run("--random_sleep", "1.5"),), says="invalid int value"),
     Case("sleep-negative", kinds="MO", steps=(run("--random_sleep", "-1"),), says="ValueError",

@@ -1,7 +1,7 @@
 """Files in script directories that are no good scripts, and scripts that do what scripts should not do."""
 
 from ..scenario import Case, Differs, Script, run
-from ..steps import open_to_all
+from ..steps import open_to_all, user_directory_open_to_all
 from .words import TWO, WHOLE, failed, line, since, up_to
 
 USERS = {"dotenv": {"main_userscriptusers": '["peer"]'}}
@@ -91,6 +91,9 @@ CASES = (
         "user pre_update": (Script("15", rc=5, owner=OWNER),), "pre_update": TWO}),
     Case("users-without-scripts", kinds="M", **USERS),
     Case("users-script-of-root", kinds="M", scripts={"user pre_update": (Script("15"),)}, differs=before_the_run("W25", "pre_update"), **USERS),
+    Case("users-directory-open-to-all", kinds="M", steps=(user_directory_open_to_all, run()), **USERS,
+         scripts={"user pre_update": (Script("15", owner=OWNER),)},
+         differs=before_the_run("W31", "pre_update", WHOLE.replace("pre_update/10", "pre_update/10 pre_update/15"))),
     # The original warns, and goes on without his scripts.
     Case("users-that-do-not-exist", kinds="M", dotenv={"main_userscriptusers": '["nobody-of-this-name"]'},
          says="does not exist", differs=before_the_run("W25", "pre_update")),
