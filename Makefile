@@ -76,7 +76,7 @@ TREE := $(CARGO_TARGET_DIR)/tree
 export PATCHFLAG_TEST_TOOLS := $(TREE)
 tree: tools
 	rm -rf $(TREE)
-	$(MAKE) -s install PROFILE=tree DESTDIR=$(TREE)
+	$(MAKE) -s install PROFILE=lab DESTDIR=$(TREE)
 
 # What tests may rely on, on really booted hosts; what init does with our scripts and units.
 hosts: tools
