@@ -103,7 +103,7 @@ lock-clients: tree lock-peers
 run-peers: tree lock-peers
 	python3 -m tests.run_peers
 run-peers-sample: tree lock-peers
-	python3 -m tests.run_peers --sample 100
+	python3 -m tests.run_peers --sample 60
 
 # patch-lock with a real etcd of three members, which fail, and with a directory that two hosts share.
 lock-backends: tree
