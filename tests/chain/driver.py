@@ -1,8 +1,11 @@
-"""patch-run over whole runs with real reboots, in the configurations of both lines of dlm_engine_updater and in ours, and the chain
-under it. The lock service is our patch-lockd, on the host itself: what it has kept says when the lock was taken and given back."""
+"""patch-run over whole runs with real reboots, in the configurations of both lines of dlm_engine_updater, of foreman_dlm_updater and in
+ours, and the chain under it. The lock service is our patch-lockd, on the host itself: what it has kept says when the lock was taken and given back."""
 
 import contextlib
 import json
+import tempfile
+
+from tests.hosts.ca import Authority
 
 from . import journal
 from .rig import FAIL, GATE, REACHED, check, equal
@@ -10,6 +13,7 @@ from .runner import case
 
 OWNER = "web01.example.org"
 URL = "http://127.0.0.1:7424"
+TLS_URL = URL.replace("http:", "https:")
 BASE = "/etc/dlm_engine_updater"
 SEEN = "/var/lib/driver.seen"
 ASK = "/root/ask.ini"
@@ -28,6 +32,27 @@ state = {base}/state
 endpoint = {url}/api/v2/
 secret_id = web01
 secret = {secret}
+lock_name = web
+wait = true
+wait_max = 60
+needs_update.d = {base}/needs_update.d
+pre_update.d = {base}/pre_update.d
+update.d = {base}/update.d
+needs_reboot.d = {base}/needs_reboot.d
+post_update.d = {base}/post_update.d
+ext_notify.d = {base}/ext_notify.d
+reboot_cmd = shutdown -r now
+"""
+FOREMAN = """[main]
+log = /var/log/foreman_dlm_updater.log
+loglevel = INFO
+logretention = 3
+lock = {base}/lock
+state = {base}/state
+foreman_url = {url}
+client_crt = {base}/host.pem
+client_key = {base}/host.key
+ca = {base}/ca.pem
 lock_name = web
 wait = true
 wait_max = 60
@@ -60,15 +85,15 @@ backoff_max = 1s
 
 
 @contextlib.contextmanager
-def served(rig):
+def served(rig, settings="", known_by=""):
     """A lock service on the host, started by its init at each boot; nobody holds anything."""
     host = rig.host
     host.write("/etc/hosts", f"127.0.0.1 localhost\n127.0.1.1 {OWNER} {host.name}\n")
     host.write("/etc/patch/lockd.ini", "[lockd]\n", 0o600)
     added = host.output(["patch-lockd", "add-client", "web01", "--owners", OWNER, "--locks", "web", "--secret-file",
                          "/etc/patch/lock.secret"])
-    host.write("/etc/patch/lockd.ini", f"[lockd]\n{added}", 0o600)
-    host.write(ASK, LOCK)
+    host.write("/etc/patch/lockd.ini", f"[lockd]\n{settings}{added}{known_by}", 0o600)
+    host.write(ASK, LOCK if not settings else f"{LOCK}ca_file = {BASE}/ca.pem\n".replace(URL, TLS_URL))
     on = {"sysv": "update-rc.d patch-lockd defaults && /etc/init.d/patch-lockd start",
           "systemd": "systemctl enable --now patch-lockd.service"}
     off = {"sysv": "/etc/init.d/patch-lockd stop; update-rc.d patch-lockd remove; update-rc.d patch-run remove",
@@ -79,6 +104,21 @@ def served(rig):
     host.run(f"{{ {off[rig.kind]}; }} >/dev/null 2>&1")
     host.run(f"rm -rf /var/lib/patch-lockd /etc/patch/lockd.ini /etc/patch/lock.secret {ASK} {BASE} {SEEN} /etc/patch/run"
              " /var/lib/patch/run /var/log/patch-run.log* /etc/cron.d/driver")
+
+
+@contextlib.contextmanager
+def served_to_certificates(rig):
+    """The same over TLS, which knows the host by its certificate."""
+    with tempfile.TemporaryDirectory(prefix="patchflag-driver-") as folder:
+        authority = Authority(folder)
+        files = {"ca.pem": authority.certificate}
+        for name, issued in (("lock", authority.issue("lock.example.org", "127.0.0.1")), ("host", authority.issue(OWNER))):
+            files |= {f"{name}.pem": issued[0], f"{name}.key": issued[1]}
+        for name, file in files.items():
+            rig.host.write(f"{BASE}/{name}", file.read_text(), 0o600)
+    settings = f"listen = 127.0.0.1:7424\ncertificate = {BASE}/lock.pem\nkey = {BASE}/lock.key\nclient_ca = {BASE}/ca.pem\n"
+    with served(rig, settings, f"certificate = {OWNER}\n"):
+        yield
 
 
 def scripts(rig, reboot=None, **bodies):
@@ -133,7 +173,7 @@ def seen(rig):
 def over(rig, state):
     """Wait until no run is unfinished, and nobody works."""
     rig.host.wait_for(lambda: not rig.host.exists(state), 40, "the end of the run")
-    rig.host.wait_for(lambda: rig.host.run("pgrep 'patch-run|dlm_engine'").returncode == 1, 10, "the end of the driver")
+    rig.host.wait_for(lambda: rig.host.run("pgrep 'patch-run|dlm_engine|foreman_dlm'").returncode == 1, 10, "the end of the driver")
 
 
 def assert_whole(rig, *names):
@@ -159,6 +199,21 @@ def a_run_by_the_ini_file_of_0_4_reboots_and_goes_on_at_boot(rig):
         over(rig, f"{BASE}/state")
         assert_whole(rig, "10-needs_update", "10-pre_update", "10-update", "10-needs_reboot", "10-post_update")
         check(" - INFO - MainThread - running: " in rig.host.read("/var/log/dlm_engine_updater.log"), "the log")
+
+
+@case()
+def a_run_by_the_ini_file_of_foreman_reboots_and_goes_on_at_boot(rig):
+    """Started by hand under the old name; the service is Foreman's for it, and knows the host by its certificate."""
+    with served_to_certificates(rig):
+        scripts(rig)
+        rig.host.write("/etc/foreman_dlm_updater/config.ini", FOREMAN.format(base=BASE, url=TLS_URL), 0o600)
+        at_boot(rig, "foreman_dlm_updater")
+        boots = len(rig.host.boots)
+        rig.spawn("foreman_dlm_updater")
+        rig.back(boots + 1)
+        over(rig, f"{BASE}/state")
+        assert_whole(rig, "10-needs_update", "10-pre_update", "10-update", "10-needs_reboot", "10-post_update")
+        rig.host.run("rm -r /etc/foreman_dlm_updater")
 
 
 @case()
