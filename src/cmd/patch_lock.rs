@@ -26,12 +26,13 @@ use super::place::Place;
 use super::walk::Site;
 
 const HELP: &str = "\
-Exit code 0: held, or done; 75: held elsewhere; 69: the service cannot be reached; 2: wrong arguments or configuration.
+Exit code 0: held, or done; 75: held elsewhere; 69: the service cannot be reached;
+2: wrong arguments or configuration.
 
-Examples:  patch-lock acquire web --wait=30m --reason 'moving disks'    by hand; `patch-lock release web` afterwards
-           patch-lock acquire -p --wait && patchit                     as a stage of the patch chain, in cron
-           patch-lock hold web -- /usr/local/sbin/reindex              while a command runs, like flock(1)
-           patch-lock why web                                          who holds it, who is ahead, what would change it";
+Examples:  patch-lock acquire web --wait=30m --reason 'moving disks'   by hand, until a release
+           patch-lock acquire -p --wait && patchit     in cron, as a stage of the patch chain
+           patch-lock hold web -- reindex              while a command runs, like flock(1)
+           patch-lock why web                          who holds it, and what would change it";
 
 /// Take, show, explain and free the distributed lock
 #[derive(Debug, Parser)]

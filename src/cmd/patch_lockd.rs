@@ -17,7 +17,8 @@ use crate::paths::Paths;
 
 const HELP: &str = "\
 Without a configuration it serves this machine alone, at 127.0.0.1:7424, and makes a secret for it.
-Exit code 0: it was told to end; 1: failed; 2: wrong arguments or configuration; 69: its store was moved away.
+Exit code 0: it was told to end; 1: failed; 2: wrong arguments or configuration; 69: its store was
+moved away.
 
 Examples:  patch-lockd add-client web --owners 'web*' --locks web >>/etc/patch/lockd.ini
            patch-lockd --check-config && kill -HUP PID        read the configuration again";

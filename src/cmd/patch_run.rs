@@ -42,11 +42,12 @@ use end::{Codes, End};
 use voice::Voice;
 
 const HELP: &str = "\
-Exit code 0: done, or nothing to do; 1: a phase failed, and the lock is kept; 75: the lock is held elsewhere; 69: the lock service
-cannot be reached; 2: wrong arguments or configuration. Called as dlm_engine_updater or foreman_dlm_updater: the codes of those.
+Exit code 0: done, or nothing to do; 1: a phase failed, and the lock is kept; 75: the lock is held
+elsewhere; 69: the lock service cannot be reached; 2: wrong arguments or configuration.
+Called as dlm_engine_updater or foreman_dlm_updater: the codes of those.
 
-Examples:  patch-run --check-config      what the configuration says, and what in it will hurt
-           patch-run --dry-run           which scripts would run, in which order, and who holds the lock
+Examples:  patch-run --check-config      what the configuration means, and what in it will hurt
+           patch-run --dry-run           which scripts would run, and who holds the lock
            patch-run --status            where this host stands
            patch-run --date_constraint 2:Tue,4:Fri --random_sleep 600";
 
