@@ -146,6 +146,7 @@ bench: tools peers lock-peers
 	python3 benches/lock.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --cache $(CACHE) --json target/bench.json \
 	  --venv $(LOCK_CLIENTS)/dlm-0.4 --load $(CARGO_TARGET_DIR)/$(STATIC)/dist/examples/lock-load
 	python3 benches/run.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --clients $(LOCK_CLIENTS) --cache $(CACHE) --json target/bench.json
+	python3 benches/modules.py --tools $(CARGO_TARGET_DIR)/shipped$(sbindir) --json target/bench.json
 	PATCHFLAG_TEST_TOOLS=$(CARGO_TARGET_DIR)/shipped python3 -m tests.demo --json target/bench.json
 
 # A tarball to install from: `tar -C / -xf`.

@@ -12,6 +12,7 @@ pub mod patch_lock;
 #[cfg(feature = "server")]
 pub mod patch_lockd;
 pub mod patch_mail;
+pub mod patch_modules;
 pub mod patch_run;
 pub mod patch_stage;
 pub mod patch_status;

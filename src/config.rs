@@ -6,6 +6,7 @@
 
 pub mod ini;
 pub mod locking;
+pub mod modules;
 pub(crate) mod origin;
 pub mod post;
 pub mod run;
@@ -16,6 +17,7 @@ pub mod values;
 use std::path::Path;
 
 pub use locking::Lock;
+pub use modules::Modules;
 pub use post::Relay;
 pub use run::Run;
 pub use sections::{ClusterSource, Grab, HostIdentity, Install, Mail, MailTls, Patchit, Preflight, Pull};
@@ -46,6 +48,8 @@ pub struct Config {
     pub mail: Mail,
     /// `[run]`
     pub run: Run,
+    /// `[modules]`
+    pub modules: Modules,
     /// `[pull]`
     pub pull: Pull,
     /// `[cluster NAME]`, in the order of the file.
@@ -104,6 +108,7 @@ impl Config {
                 ("lock", "") => config.lock = Some(Lock::read(&mut section)?),
                 ("mail", "") => config.mail = Mail::read(&mut section)?,
                 ("run", "") => config.run = Run::read(&mut section)?,
+                ("modules", "") => config.modules = Modules::read(&mut section)?,
                 ("pull", "") => config.pull = Pull::read(&mut section)?,
                 ("cluster", cluster) if !cluster.is_empty() => {
                     config.clusters.push(ClusterSource::read(cluster, &mut section)?);
@@ -127,7 +132,7 @@ fn text(path: &Path) -> Result<(String, String)> {
 }
 
 fn unknown_section(ini: &Ini, name: &str) -> Error {
-    let known = ["host", "grab", "patchit", "preflight", "lock", "mail", "run", "pull", "cluster NAME"];
+    let known = ["host", "grab", "patchit", "preflight", "lock", "mail", "run", "modules", "pull", "cluster NAME"];
     let hint = values::nearest(name, &known).map(|near| format!("; did you mean [{near}]?")).unwrap_or_default();
     Error::Usage(format!("{}:{}: unknown section [{name}]{hint}", ini.file(), ini.section_line(name)))
 }

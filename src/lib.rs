@@ -15,6 +15,7 @@
 //! | [`lock`] | grants and the queue (pure); the clients of lock services; the service (feature `server`) |
 //! | [`mail`] | message, report, spool, delivery |
 //! | [`phase`] | the eight phases, and the configurations of the two updaters that had them |
+//! | [`module`] | the manifest and its graph, checksums, versions, the history, the way back |
 //! | [`hook`] | script directories: who may run, in which order, with what, for how long |
 //! | [`sys`] | the kernel made safe; knows nothing of patching |
 //!
@@ -34,6 +35,7 @@ pub mod hook;
 pub mod host;
 pub mod lock;
 pub mod mail;
+pub mod module;
 pub mod paths;
 pub mod phase;
 pub mod sys;

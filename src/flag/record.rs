@@ -60,6 +60,13 @@ impl Draft {
         }
     }
 
+    /// Adds all that another one holds.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.words.extend(other.words);
+        self
+    }
+
     /// Adds the sentence for people.
     #[must_use]
     pub fn msg(self, text: impl AsRef<str>) -> Self {
@@ -100,6 +107,11 @@ impl Record {
         };
         let record = Self { pairs, whole };
         (record.time().is_some() && record.get("run").is_some()).then_some(record)
+    }
+
+    /// Whether it carries a sum, and so was written whole by one of us.
+    pub fn is_whole(&self) -> bool {
+        self.whole
     }
 
     /// The value of a key; of a repeated one the last.

@@ -169,6 +169,15 @@ pub fn split(path: &Path) -> Result<(&Path, &OsStr)> {
     }
 }
 
+/// Judges what was opened by other means: root's or whose else the rule says, and nobody else's to write, whatever its sticky bit.
+/// `path` is for the messages.
+///
+/// # Errors
+/// [`Error::Refused`] with the remedy.
+pub fn judge_open(stat: &FileStat, path: &Path, rule: Rule) -> Result<()> {
+    judge(stat, path, Sticky::DoesNotHelp, rule)
+}
+
 /// Whether the sticky bit excuses a directory that others can write to: they can add names, not exchange ours.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sticky {

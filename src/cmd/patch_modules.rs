@@ -1,0 +1,128 @@
+//! `patch-modules(8)`: applies the modules of a manifest, verifies them, and puts a former version back.
+
+mod check;
+mod facts;
+mod list;
+mod plan;
+mod site;
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::modules::jobs;
+use crate::error::Result;
+use crate::exit::{self, Exit};
+use crate::lock::name::Note;
+
+use super::place::Place;
+use site::Site;
+
+const HELP: &str = "\
+Exit code 0: done; 1: a module failed, or is not what the manifest says; 75: another patch-modules is at work; 2: wrong arguments,
+configuration or manifest, and nothing was changed.
+
+Examples:  patch-modules verify                    is every module what the manifest says it is?
+           patch-modules apply --dry-run           what would run, in which order
+           patch-modules checksum --write adblock  take a module as it is now, before its first run
+           patch-modules repair --accept adblock --reason 'new list'";
+
+/// Apply the modules of a manifest, verified before they run
+#[derive(Debug, Parser)]
+#[command(name = "patch-modules", version, after_help = HELP, arg_required_else_help = true)]
+struct Args {
+    #[command(flatten)]
+    place: Place,
+    /// Directory of the modules and their manifest.json, instead of `dir =` in section [modules]
+    #[arg(long, global = true, value_name = "DIR")]
+    dir: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run modules and what they need, each once and in order
+    Apply(Apply),
+    /// Say whether modules are what the manifest says, and what changed
+    Verify(Names),
+    /// Print checksums of modules; --write puts them into the manifest
+    Checksum(Checksum),
+    /// Take a module that has changed as right
+    Repair(Repair),
+    /// Show the modules of the manifest
+    List(Json),
+}
+
+#[derive(Debug, clap::Args)]
+struct Apply {
+    /// Say what would run; run nothing
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// How many modules work at once, instead of `jobs =` in section [modules]
+    #[arg(short = 'j', long, value_name = "N", value_parser = jobs)]
+    jobs: Option<NonZeroUsize>,
+    /// Run modules whose checksum is null, too
+    #[arg(long)]
+    allow_unverified: bool,
+    /// With --dry-run: named fields instead of sentences
+    #[arg(long, requires = "dry_run")]
+    json: bool,
+    /// Modules; without one all below the entrypoint
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Names {
+    /// Modules; without one all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Checksum {
+    /// Put them into the manifest
+    #[arg(long)]
+    write: bool,
+    /// Modules; without one all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
+#[derive(Debug, clap::Args)]
+struct Repair {
+    /// The module that is right as it is now
+    #[arg(long, value_name = "NAME")]
+    accept: String,
+    /// Why; it stays in the history
+    #[arg(long, value_name = "TEXT", value_parser = Note::new)]
+    reason: Note,
+}
+
+#[derive(Debug, clap::Args)]
+struct Json {
+    /// Named fields instead of sentences
+    #[arg(long)]
+    json: bool,
+}
+
+/// Entry point of `patch-modules`.
+#[must_use]
+pub fn main() -> ExitCode {
+    exit::main("patch-modules", run)
+}
+
+fn run(args: &Args) -> Result<Exit> {
+    let site = Site::open(&args.place, args.dir.as_deref())?;
+    match &args.command {
+        Command::Apply(apply) => plan::show(&site, &apply.names, apply.json),
+        Command::Verify(names) => check::verify(&site, &names.names),
+        Command::Checksum(checksum) if checksum.write => check::write(&site, &checksum.names),
+        Command::Checksum(checksum) => check::print(&site, &checksum.names),
+        Command::Repair(repair) => check::accept(&site, &repair.accept, &repair.reason.to_string()),
+        Command::List(json) => list::show(&site, json.json),
+    }
+}

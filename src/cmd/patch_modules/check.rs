@@ -1,0 +1,200 @@
+//! `verify`, `checksum` and `repair`: is every module what the manifest says?
+
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::flag::record::Draft;
+use crate::module::history::Event;
+use crate::module::known;
+use crate::module::manifest::{Manifest, Module};
+use crate::module::name::Name;
+use crate::module::sum;
+use crate::module::tree::{self, Tree};
+use crate::sys::dir::Dir;
+
+use super::facts;
+use super::site::{Open, Site};
+
+/// So many changed files of a module are named.
+const NAMED: usize = 20;
+
+/// What a module turned out to be.
+enum Found {
+    /// What the manifest says.
+    Right,
+    /// It has children and no directory of its own.
+    Group,
+    /// Something else, and what.
+    Wrong(String, Vec<String>),
+}
+
+/// Says of each module whether it is what the manifest says, and what changed.
+///
+/// # Errors
+/// If the manifest or the directory of the modules cannot be used.
+pub fn verify(site: &Site, names: &[String]) -> Result<Exit> {
+    let (_, manifest) = site.manifest()?;
+    let modules = chosen(&manifest, names)?;
+    let known = Dir::open(&site.state_path().join("known")).ok();
+    let mut wrong = 0;
+    for (module, tree) in read(site, &modules)? {
+        match judge(module, tree, known.as_ref()) {
+            Found::Right => exit::out(format_args!("{}: ok", module.name)),
+            Found::Group => exit::out(format_args!("{}: ok (a group without a directory of its own)", module.name)),
+            Found::Wrong(why, lines) => {
+                wrong += 1;
+                exit::out(format_args!("{}: {why}", module.name));
+                tell(&lines);
+            }
+        }
+    }
+    exit::out(format_args!("{} of {} modules are what the manifest says", modules.len() - wrong, modules.len()));
+    Ok(if wrong == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn tell(lines: &[String]) {
+    for line in lines.iter().take(NAMED) {
+        exit::out(format_args!("    {line}"));
+    }
+    if lines.len() > NAMED {
+        exit::out(format_args!("    and {} more", lines.len() - NAMED));
+    }
+}
+
+fn judge(module: &Module, tree: Result<Option<Tree>>, known: Option<&Dir>) -> Found {
+    let name = &module.name;
+    let wrong = |why: String| Found::Wrong(why, Vec::new());
+    let tree = match tree {
+        Err(error) => return wrong(error.to_string()),
+        Ok(None) if module.checksum.is_none() && !module.children.is_empty() => return Found::Group,
+        Ok(None) => return wrong("it has no directory".into()),
+        Ok(Some(tree)) => tree,
+    };
+    match &module.checksum {
+        None => {
+            wrong(format!("unverified: its checksum in the manifest is null; patch-modules checksum --write {name}"))
+        }
+        Some(checksum) if *checksum != tree.checksum => {
+            let before = known.and_then(|known| known::find(known, name, checksum));
+            let lines = before.map_or_else(
+                || vec!["(which files changed is not known: this checksum was never written here)".into()],
+                |before| sum::differences(&before, &tree.records),
+            );
+            Found::Wrong(format!("CHANGED: its checksum is {}, the manifest says {checksum}", tree.checksum), lines)
+        }
+        Some(checksum) => match &tree.claim {
+            // It proves nothing, but whoever reads it is misled.
+            Some(claim) if claim != checksum => {
+                exit::note(format_args!(
+                    "module {name}: its file checksum says {claim:?}; the manifest counts, not the file"
+                ));
+                Found::Right
+            }
+            _ => Found::Right,
+        },
+    }
+}
+
+/// Prints the checksums, as sha256sum(1) does.
+///
+/// # Errors
+/// As [`verify`]; if a directory cannot be read.
+pub fn print(site: &Site, names: &[String]) -> Result<Exit> {
+    let (_, manifest) = site.manifest()?;
+    let mut exit = Exit::Done;
+    for (module, tree) in read(site, &chosen(&manifest, names)?)? {
+        match tree {
+            Ok(Some(tree)) => exit::out(format_args!("{}  {}", tree.checksum, module.name)),
+            Ok(None) if !module.children.is_empty() => {}
+            Ok(None) => {
+                exit::warn(format_args!("module {} has no directory", module.name));
+                exit = Exit::Failed;
+            }
+            Err(error) => {
+                exit::warn(error);
+                exit = Exit::Failed;
+            }
+        }
+    }
+    Ok(exit)
+}
+
+/// Takes the modules as they are now, and writes their checksums into the manifest.
+///
+/// # Errors
+/// As [`print`]; nothing was written then.
+pub fn write(site: &Site, names: &[String]) -> Result<Exit> {
+    let mut open = changeable(site)?;
+    let (_, manifest) = site.manifest()?;
+    let mut taken = Vec::new();
+    for (module, tree) in read(site, &chosen(&manifest, names)?)? {
+        match tree? {
+            Some(tree) => taken.push((module, tree)),
+            None if module.children.is_empty() => {
+                return Err(Error::failed("take the checksum of", &module.name, "it has no directory"));
+            }
+            None => {}
+        }
+    }
+    for (module, tree) in &taken {
+        take(site, &mut open, module, tree, "checksum --write")?;
+        exit::out(format_args!("{}  {}", tree.checksum, module.name));
+    }
+    facts::tell(site, &mut open)?;
+    Ok(Exit::Done)
+}
+
+/// Takes a module that has changed as right.
+///
+/// # Errors
+/// As [`write`].
+pub fn accept(site: &Site, name: &str, reason: &str) -> Result<Exit> {
+    let mut open = changeable(site)?;
+    let (_, manifest) = site.manifest()?;
+    let module = &manifest.modules[manifest.find(name)?];
+    let tree = site.modules()?.read(&module.name)?;
+    let tree = tree.ok_or_else(|| Error::failed("accept", &module.name, "it has no directory"))?;
+    if module.checksum.as_deref() == Some(&tree.checksum) {
+        exit::out(format_args!("{name} is what the manifest says; nothing to accept"));
+        return Ok(Exit::Done);
+    }
+    take(site, &mut open, module, &tree, reason)?;
+    facts::tell(site, &mut open)?;
+    exit::out(format_args!("{name}: accepted as {} ({reason})", tree.checksum));
+    Ok(Exit::Done)
+}
+
+/// The history has it first; the records are there before it, so that a later change can be told file by file.
+fn take(site: &Site, open: &mut Open, module: &Module, tree: &Tree, reason: &str) -> Result<()> {
+    known::keep(&open.known()?, &module.name, &tree.records)?;
+    if module.checksum.as_deref() == Some(&tree.checksum) {
+        return Ok(());
+    }
+    let more = Draft::default().maybe("was", module.checksum.as_deref()).field("checksum", &tree.checksum).msg(reason);
+    open.history.add(site.now(), Event::Accepted, Some(module.name.as_str()), more)
+}
+
+/// The lock, for whoever changes the manifest; what an earlier start left untold is told first.
+pub fn changeable(site: &Site) -> Result<Open> {
+    if site.is_signed() {
+        let why = "it is signed, and its signer changes it; put the checksum in there and sign it again";
+        return Err(Error::refused(site.manifest_name(), why));
+    }
+    let mut open = site.lock()?;
+    facts::tell(site, &mut open)?;
+    Ok(open)
+}
+
+/// The modules of these names, or all.
+fn chosen<'m>(manifest: &'m Manifest, names: &[String]) -> Result<Vec<&'m Module>> {
+    if names.is_empty() {
+        return Ok(manifest.modules.iter().collect());
+    }
+    Ok(manifest.find_all(names)?.into_iter().map(|at| &manifest.modules[at]).collect())
+}
+
+/// The directories of modules, each with its module.
+fn read<'m>(site: &Site, modules: &[&'m Module]) -> Result<Vec<(&'m Module, Result<Option<Tree>>)>> {
+    let names: Vec<Name> = modules.iter().map(|module| module.name.clone()).collect();
+    let trees = tree::read_all(&site.modules()?, &names, Site::threads());
+    Ok(modules.iter().copied().zip(trees).collect())
+}

@@ -1,0 +1,201 @@
+//! What the history says about each module, and what the manifest is still to be told. Pure.
+
+use std::collections::BTreeMap;
+
+use super::event::Event;
+use crate::flag::record::Record;
+use crate::sys::clock::{self, Moment};
+
+/// All modules of which something is known.
+#[derive(Debug, Default)]
+pub struct Story {
+    /// By their names.
+    pub modules: BTreeMap<String, Past>,
+    /// In the order in which it happened.
+    pub untold: Vec<Told>,
+}
+
+/// What is known about one.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Past {
+    /// The last thing that happened to it, and why if that was said.
+    pub last: Option<(Event, Moment, Option<String>)>,
+    /// When it succeeded the last time, and with what.
+    pub applied: Option<Applied>,
+    /// It was begun, and nothing says how it ended.
+    pub open: Option<Moment>,
+    /// Another version was about to be put in its place, and nothing says whether it was.
+    pub rolling: Option<Rolling>,
+}
+
+/// A run of a module that has succeeded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Applied {
+    /// When it ended.
+    pub at: Moment,
+    /// Its version, if it had one.
+    pub version: Option<String>,
+    /// What it was when it ran.
+    pub checksum: Option<String>,
+}
+
+/// An exchange of versions that may have been cut short.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rolling {
+    /// The version that the manifest wanted.
+    pub from: Option<String>,
+    /// The checksum that it had then.
+    pub was: Option<String>,
+    /// The version to be put there.
+    pub to: String,
+    /// The tag that holds it.
+    pub tag: String,
+    /// The checksum of the module before.
+    pub before: String,
+    /// And after.
+    pub checksum: String,
+    /// The name under which the former one is kept aside.
+    pub aside: String,
+}
+
+/// A fact for the manifest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// About which module.
+    pub module: String,
+    /// In which field.
+    pub key: &'static str,
+    /// What the field said when it happened: another value means that somebody has written it since, and it stays.
+    pub was: Was,
+    /// What it is to say.
+    pub value: Option<String>,
+}
+
+/// What a field must say for a fact to be written into it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Was {
+    /// Whatever it says.
+    Anything,
+    /// This.
+    Value(Option<String>),
+}
+
+impl Story {
+    /// Follows the records from the first to the last.
+    pub fn of(records: &[Record]) -> Self {
+        let mut story = Self::default();
+        for record in records {
+            story.follow(record);
+        }
+        story
+    }
+
+    /// What is known about a module.
+    pub fn past(&self, module: &str) -> Past {
+        self.modules.get(module).cloned().unwrap_or_default()
+    }
+
+    fn follow(&mut self, record: &Record) {
+        let (Some(event), Some(at)) = (record.get("event").and_then(Event::from_word), record.time()) else { return };
+        if event == Event::Written {
+            self.untold.clear();
+            return;
+        }
+        let Some(module) = record.get("module") else { return };
+        self.untold.extend(told(record, event, at, module));
+        let past = self.modules.entry(module.to_string()).or_default();
+        past.follow(record, event, at);
+    }
+}
+
+impl Past {
+    fn follow(&mut self, record: &Record, event: Event, at: Moment) {
+        let text = |key: &str| record.get(key).map(String::from);
+        match event {
+            Event::Begun => self.open = Some(at),
+            Event::Done => {
+                self.open = None;
+                self.applied = Some(Applied { at, version: text("version"), checksum: text("checksum") });
+            }
+            Event::Failed | Event::Unfinished => self.open = None,
+            Event::RollingBack => self.rolling = rolling(record),
+            Event::RolledBack | Event::NotRolledBack => self.rolling = None,
+            Event::Skipped | Event::Accepted | Event::Safe | Event::Written => {}
+        }
+        self.last = Some((event, at, text("msg")));
+    }
+}
+
+fn rolling(record: &Record) -> Option<Rolling> {
+    let text = |key: &str| record.get(key).map(String::from);
+    Some(Rolling {
+        from: text("from"),
+        was: text("was"),
+        to: text("to")?,
+        tag: text("tag")?,
+        before: text("before")?,
+        checksum: text("checksum")?,
+        aside: text("aside")?,
+    })
+}
+
+/// What the manifest is to be told of a record.
+fn told(record: &Record, event: Event, at: Moment, module: &str) -> Vec<Told> {
+    let text = |key: &str| record.get(key).map(String::from);
+    let one = |key, was, value| Told { module: module.to_string(), key, was, value };
+    match event {
+        Event::Done => vec![one("lastApplied", Was::Anything, Some(clock::stamp(at)))],
+        Event::Accepted => vec![one("checksum", Was::Value(text("was")), text("checksum"))],
+        Event::Safe => vec![one("lastSafeVersion", Was::Anything, text("version"))],
+        Event::RolledBack => {
+            let mut told = vec![one("version", Was::Value(text("from")), text("to"))];
+            // One that was not verified before is none that is verified now.
+            if let Some(was) = text("was") {
+                told.push(one("checksum", Was::Value(Some(was)), text("checksum")));
+            }
+            told
+        }
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::flag::record::Draft;
+
+    fn record(minute: u32, event: Event, module: &str, more: &[(&str, &str)]) -> Record {
+        let mut draft = Draft::default().field("event", event.word()).field("module", module);
+        for (key, value) in more {
+            draft = draft.field(key, value);
+        }
+        let time = clock::parse(&format!("2026-11-21T02:{minute:02}:00Z")).unwrap();
+        Record::parse(&draft.line(time, "patch-modules", 1, "r")).unwrap()
+    }
+
+    #[test]
+    fn a_module_that_was_begun_and_did_not_end_was_at_work() {
+        let story = Story::of(&[
+            record(1, Event::Begun, "a", &[]),
+            record(2, Event::Begun, "b", &[]),
+            record(3, Event::Done, "a", &[("version", "1.0"), ("checksum", "c")]),
+        ]);
+        assert!(story.past("a").open.is_none() && story.past("b").open.is_some());
+        assert_eq!(story.past("a").applied.unwrap().version.as_deref(), Some("1.0"));
+        assert_eq!(story.past("c"), Past::default());
+    }
+
+    #[test]
+    fn the_manifest_is_told_what_came_after_it_was_last_written() {
+        let mut records = vec![record(1, Event::Done, "a", &[]), record(2, Event::Written, "", &[])];
+        assert!(Story::of(&records).untold.is_empty());
+        records.push(record(3, Event::RolledBack, "a", &[("from", "2"), ("to", "1"), ("was", "x"), ("checksum", "y")]));
+        let untold = Story::of(&records).untold;
+        assert_eq!(untold.len(), 2);
+        assert_eq!(
+            (untold[0].key, &untold[0].was, untold[0].value.as_deref()),
+            ("version", &Was::Value(Some("2".into())), Some("1"))
+        );
+        assert_eq!((untold[1].key, untold[1].value.as_deref()), ("checksum", Some("y")));
+    }
+}

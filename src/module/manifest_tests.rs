@@ -1,0 +1,142 @@
+use super::*;
+use proptest::prelude::*;
+
+/// The example of the Updates Orchestrator's own document, with the modules that it leaves out.
+const SEED: &str = r#"{
+  "updates": [
+    {
+      "name": "adblock",
+      "version": "1.0.0",
+      "lastSafeVersion": "1.0.0",
+      "lastApplied": "2024-06-10T15:23:00Z",
+      "enabled": true,
+      "description": "Blocks ads at the network level."
+    },
+    { "name": "atuin" }, { "name": "filebrowser" }, { "name": "gogs" },
+    {
+      "name": "all_services",
+      "checksum": null,
+      "lastApplied": null,
+      "lastSafeVersion": null,
+      "enabled": true,
+      "description": null,
+      "children": [
+        "adblock",
+        "atuin",
+        "filebrowser",
+        "gogs"
+      ]
+    }
+  ],
+  "entrypoint": "all_services"
+}
+"#;
+
+fn words(text: &str) -> String {
+    Manifest::parse(text, "m.json").unwrap_err().to_string()
+}
+
+fn one(fields: &str) -> String {
+    format!("{{\"updates\": [\n  {{\"name\": \"a\", {fields}}}\n]}}")
+}
+
+#[test]
+fn the_orchestrators_own_example_is_read_as_documented() {
+    let manifest = Manifest::parse(SEED, "m.json").unwrap();
+    assert_eq!(manifest.entrypoint, Some(4));
+    assert_eq!(manifest.modules[4].children, [0, 1, 2, 3]);
+    let first = &manifest.modules[0];
+    assert_eq!(first.version.as_ref().unwrap().as_str(), "1.0.0");
+    assert_eq!(crate::sys::clock::stamp(first.last_applied.unwrap()), "2024-06-10T15:23:00Z");
+    assert!(first.enabled && manifest.modules[1].enabled, "what does not say otherwise is enabled");
+}
+
+#[test]
+fn our_own_keys_are_read() {
+    let text = one(
+        r#""requires": [], "timeout": "15m", "resources": {"memory": "512M", "cpu": 1.5}, "health": "./check --quick",
+           "soak_days": 7, "version": "1", "children": null"#,
+    );
+    let module = &Manifest::parse(&text, "m.json").unwrap().modules[0];
+    assert_eq!(module.timeout, Some(Duration::from_mins(15)));
+    assert_eq!(module.resources, Resources { memory: Some(512 << 20), cpu: Some(150) });
+    assert_eq!(module.health, Some(vec!["./check".into(), "--quick".into()]));
+    assert_eq!(module.soak_days, Some(7));
+}
+
+#[test]
+fn whatever_is_wrong_is_told_with_line_and_column() {
+    for (text, expected) in [
+        ("", "m.json:1:0: it is not JSON"),
+        ("{\"updates\": [\n  {\"name\": \"a\",}]}", "m.json:2:16: it is not JSON: key must be a string"),
+        ("{\"updates\": [] // all\n}", "m.json:1:16: it is not JSON"),
+        ("[]", "m.json:1:1: a manifest is an object"),
+        ("{}", "m.json:1:1: key updates is missing"),
+        ("{\"updates\": {}}", "m.json:1:13: updates: it must be a list"),
+        (
+            "{\"updates\": [],\n \"entrypiont\": \"a\"}",
+            "m.json:2:2: unknown key \"entrypiont\"; did you mean entrypoint?",
+        ),
+        ("{\"updates\": [], \"entrypoint\": \"a\"}", "m.json:1:31: entrypoint: there is no module \"a\""),
+        ("{\"updates\": [7]}", "m.json:1:14: a module is an object"),
+        ("{\"updates\": [{}]}", "m.json:1:14: key name is missing"),
+        ("{\"updates\": [{\"name\": \"../etc\"}]}", "m.json:1:23: name: \"../etc\" is no name for a module"),
+        ("{\"updates\": [{\"name\": \"/etc\"}]}", "m.json:1:23: name: \"/etc\" is no name"),
+        ("{\"updates\": [{\"name\": null}]}", "m.json:1:23: name: a module has a name"),
+        ("{\"updates\": [{\"name\": \"a\"},\n{\"name\": \"a\"}]}", "m.json:2:10: module a is there twice"),
+    ] {
+        let words = words(text);
+        assert!(words.starts_with(expected), "{words}");
+    }
+}
+
+#[test]
+fn every_field_with_a_wrong_value_is_told() {
+    for (fields, word) in [
+        ("\"version\": 1", "text or null"),
+        ("\"version\": \"v1\"", "no version"),
+        ("\"checksum\": \"abc\"", "64 lower-case"),
+        ("\"lastApplied\": \"yesterday\"", "cannot read time"),
+        ("\"enabled\": \"yes\"", "true or false"),
+        ("\"children\": \"b\"", "list of names"),
+        ("\"children\": [7]", "list of names"),
+        ("\"children\": [\"b\"]", "there is no module \"b\""),
+        ("\"requires\": [\"b\"]", "there is no module \"b\""),
+        ("\"timeout\": \"soon\"", "duration"),
+        ("\"timeout\": 0", "no time at all"),
+        ("\"timeout\": -1", "duration"),
+        ("\"resources\": 7", "object like"),
+        ("\"resources\": {\"disk\": 1}", "unknown key \"disk\""),
+        ("\"resources\": {\"memory\": \"lots\"}", "no size"),
+        ("\"resources\": {\"memory\": 100}", "less than 1M"),
+        ("\"resources\": {\"cpu\": 0}", "processors"),
+        ("\"resources\": {\"cpu\": 1e3}", "processors"),
+        ("\"resources\": {\"cpu\": 0.001}", "processors"),
+        ("\"health\": \"\"", "command"),
+        ("\"health\": [\"a\", 1]", "command"),
+        ("\"soak_days\": 1.5", "whole number"),
+        ("\"soak_days\": 1", "without a version"),
+        ("\"enabled\": true, \"enabled\": false", "key enabled is there twice"),
+        ("\"lastsafeVersion\": null", "did you mean lastSafeVersion?"),
+    ] {
+        let words = words(&one(fields));
+        assert!(words.starts_with("m.json:2:") && words.contains(word), "{fields}: {words}");
+    }
+}
+
+#[test]
+fn a_circle_is_shown_as_a_path() {
+    let text = r#"{"updates": [{"name": "z"},
+      {"name": "a", "children": ["b"]}, {"name": "b", "requires": ["c"]}, {"name": "c", "children": ["a"]}]}"#;
+    let words = words(text);
+    assert!(words.starts_with("m.json:2:16: "), "{words}");
+    assert!(words.contains("a -> b -> c -> a"), "{words}");
+}
+
+proptest! {
+    #[test]
+    fn no_text_upsets_the_reading(text in "[\\{\\}\\[\\]\":,a-e0-9 \n\\\\éu]{0,60}", fields in "[\\{\\}\\[\\]\":,a-z0-9. \\\\]{0,30}") {
+        let _ = Manifest::parse(&text, "m");
+        let _ = Manifest::parse(&one(&fields), "m");
+    }
+}

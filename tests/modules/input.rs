@@ -1,0 +1,47 @@
+//! Bad input: a clear error, and nothing is changed.
+
+use crate::bench::Bench;
+
+#[test]
+fn a_manifest_that_is_not_there_is_told_with_the_way_out() {
+    let bench = Bench::of(&[]);
+    std::fs::remove_file(bench.path("manifest.json")).unwrap();
+    bench.fails(&["list"], 2, "name its directory with --dir, or with dir = in section [modules]");
+}
+
+#[test]
+fn a_broken_manifest_stops_every_command_with_line_and_column() {
+    for (text, expected) in [
+        ("{\"updates\": [\n  {\"name\": \"a\"},\n]}\n", "manifest.json:3:1: it is not JSON"),
+        ("{\"updates\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}", "module a is there twice"),
+        ("{\"updates\": [{\"name\": \"a\", \"children\": [\"b\"]}]}", "children: there is no module \"b\""),
+        ("{\"updates\": [{\"name\": \"a\", \"requires\": [\"a\"]}]}", "in a circle: a -> a"),
+        ("{\"updates\": [{\"name\": \"../a\"}]}", "\"../a\" is no name for a module"),
+        ("{\"updates\": [{\"name\": \"/etc\"}]}", "\"/etc\" is no name for a module"),
+    ] {
+        let bench = Bench::new(text);
+        for args in [&["list"][..], &["verify"], &["checksum", "--write"], &["apply"], &["apply", "--dry-run"]] {
+            bench.fails(args, 2, expected);
+        }
+        assert_eq!(bench.manifest(), text);
+    }
+}
+
+#[test]
+fn ten_thousand_modules_in_one_chain_are_planned() {
+    let mut list = String::from("{\"updates\": [{\"name\": \"m0\"}");
+    for n in 1..10_000 {
+        list += &format!(",\n{{\"name\": \"m{n}\", \"requires\": [\"m{}\"]}}", n - 1);
+    }
+    let bench = Bench::new(&(list + "]}"));
+    let words = bench.well(&["apply", "--dry-run"]);
+    assert!(words.ends_with("10000. m9999, after m9998\n"), "{}", &words[words.len() - 200..]);
+    let words = bench.well(&["apply", "--dry-run", "m1"]);
+    assert_eq!(words, "  1. m0\n  2. m1, after m0\n");
+}
+
+#[test]
+fn a_name_that_is_not_in_the_manifest_is_an_error_with_the_nearest_one() {
+    let bench = Bench::of(&[("adblock", "")]);
+    bench.fails(&["verify", "adblok"], 2, "there is no module adblok in the manifest; did you mean adblock?");
+}
