@@ -13,6 +13,7 @@ use patchflag::hook::{Done, Ended, Heard, Left, Terms, Whose, run_script};
 use patchflag::paths::Paths;
 use patchflag::phase::log::Log;
 use patchflag::phase::settings::{Level, LogFile};
+use patchflag::sys::cgroup::Limits;
 use patchflag::sys::clock::Clock;
 use patchflag::sys::group::Reach;
 use patchflag::sys::{proc_stat, worker};
@@ -33,7 +34,17 @@ fn run(entry: &Entry, timeout: Duration, mark: Option<&Path>, heard: &mut dyn Fn
     let paths = Paths::system();
     let env = [("PATH", patchflag::sys::process::SAFE_PATH.to_string())];
     let grace = Duration::from_millis(300);
-    let terms = Terms { paths: &paths, env: &env, timeout: Some(timeout), grace, mark, reach: Reach::All, stop: None };
+    let terms = Terms {
+        paths: &paths,
+        env: &env,
+        timeout: Some(timeout),
+        grace,
+        mark,
+        reach: Reach::All,
+        stop: None,
+        dir: Path::new("/"),
+        limits: Limits::NONE,
+    };
     run_script(&terms, entry, &[], heard).unwrap()
 }
 

@@ -1,10 +1,17 @@
 //! `patch-modules(8)`: applies the modules of a manifest, verifies them, and puts a former version back.
 
+mod apply;
 mod check;
 mod facts;
+mod heal;
 mod list;
+mod past;
 mod plan;
+mod ready;
+mod setup;
 mod site;
+mod voice;
+mod work;
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
@@ -52,8 +59,14 @@ enum Command {
     Checksum(Checksum),
     /// Take a module that has changed as right
     Repair(Repair),
+    /// Make the virtual environments of modules in Python, from their requirements.txt
+    Setup(Names),
     /// Show the modules of the manifest
     List(Json),
+    /// Say where each module stands
+    Status(Json),
+    /// Show what happened, the newest last
+    History(History),
 }
 
 #[derive(Debug, clap::Args)]
@@ -109,6 +122,19 @@ struct Json {
     json: bool,
 }
 
+#[derive(Debug, clap::Args)]
+struct History {
+    /// Named fields, an object a line
+    #[arg(long)]
+    json: bool,
+    /// How many records at most
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 50)]
+    count: usize,
+    /// Modules; without one all
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+}
+
 /// Entry point of `patch-modules`.
 #[must_use]
 pub fn main() -> ExitCode {
@@ -118,7 +144,11 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> Result<Exit> {
     let site = Site::open(&args.place, args.dir.as_deref())?;
     match &args.command {
-        Command::Apply(apply) => plan::show(&site, &apply.names, apply.json),
+        Command::Apply(apply) if apply.dry_run || site.only_words => plan::show(&site, &apply.names, apply.json),
+        Command::Apply(apply) => apply::apply(&site, apply),
+        Command::Setup(names) => setup::setup(&site, &names.names),
+        Command::Status(json) => past::status(&site, json.json),
+        Command::History(history) => past::show(&site, &history.names, history.count, history.json),
         Command::Verify(names) => check::verify(&site, &names.names),
         Command::Checksum(checksum) if checksum.write => check::write(&site, &checksum.names),
         Command::Checksum(checksum) => check::print(&site, &checksum.names),

@@ -1,7 +1,7 @@
 //! Running one program with its output heard while it works: a script of a directory, or a command of the configuration.
 //!
-//! The program gets a process group of its own, known before it starts; nothing on standard input, `/` as its directory, the
-//! environment that it is given and no other. It ends by itself, at its deadline or when the driver is to end; the last two mean TERM for
+//! The program gets a process group of its own, known before it starts; nothing on standard input, the directory and the environment
+//! that it is given and no other. It ends by itself, at its deadline or when the driver is to end; the last two mean TERM for
 //! the whole group and, after the grace, KILL for it and for what has left it. What it leaves behind does not hold us.
 
 use std::ffi::OsString;
@@ -21,6 +21,7 @@ use super::list::Entry;
 use super::listen::{Ear, Heard, Left, Over};
 use crate::error::{Error, Result};
 use crate::paths::Paths;
+use crate::sys::cgroup::Limits;
 use crate::sys::group::{Group, Reach};
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
@@ -109,6 +110,10 @@ pub struct Terms<'a> {
     pub reach: Reach,
     /// What ends it before its time.
     pub stop: Option<&'a Stop>,
+    /// Where it works, as seen from inside the root.
+    pub dir: &'a Path,
+    /// What it may use, where the kernel can keep it to that; only with [`Reach::All`].
+    pub limits: Limits,
 }
 
 /// Judges a script again and runs it by its path, as the user whose it is. What it says goes to `heard` in pieces as they come, and a
@@ -142,6 +147,19 @@ pub fn run_command(terms: &Terms, words: &[String], heard: &mut dyn FnMut(Heard)
     run(terms, words.iter().map(OsString::from).collect(), None, &|| Ok(()), heard)
 }
 
+/// Runs a program whose fitness `check` says, in the last moment before it starts.
+///
+/// # Errors
+/// As [`run_script`]; that of `check`.
+pub fn run_program(
+    terms: &Terms,
+    words: Vec<OsString>,
+    check: &dyn Fn() -> Result<()>,
+    heard: &mut dyn FnMut(Heard),
+) -> Result<Done> {
+    run(terms, words, None, check, heard)
+}
+
 fn run(
     terms: &Terms,
     mut words: Vec<OsString>,
@@ -155,13 +173,21 @@ fn run(
         return finish(Ended::Stopped(signal), Left::Nothing);
     }
     if !terms.paths.is_system() {
-        words.splice(0..0, [OsString::from("chroot"), terms.paths.root().as_os_str().to_os_string()]);
+        let mut before = vec![OsString::from("chroot"), terms.paths.root().as_os_str().to_os_string()];
+        if terms.dir != Path::new("/") {
+            // chroot(8) goes to the new root's own top.
+            before.extend(["sh", "-c", "cd \"$0\" && exec \"$@\""].map(OsString::from));
+            before.push(terms.dir.as_os_str().to_os_string());
+        }
+        words.splice(0..0, before);
     }
     let name = PathBuf::from(words.first().cloned().unwrap_or_default());
     let (read, write) = pipe().map_err(Error::io("make a pipe for", &name))?;
-    let command = command(&words, terms.env, write).map_err(Error::io("make a pipe for", &name))?;
+    let dir = if terms.paths.is_system() { terms.dir } else { Path::new("/") };
+    let command = command(&words, terms.env, dir, write).map_err(Error::io("make a pipe for", &name))?;
     let limit = terms.timeout.map(|timeout| timeout.saturating_add(terms.grace));
     let mut group = Group::open(terms.mark, limit, terms.reach)?;
+    group.limit(terms.limits);
     check()?;
     let child = match group.start(command, user) {
         Ok(child) => child,
@@ -188,14 +214,14 @@ fn pipe() -> io::Result<(File, OwnedFd)> {
     Ok((File::from(read), write))
 }
 
-fn command(words: &[OsString], env: &[(&str, String)], output: OwnedFd) -> io::Result<Command> {
+fn command(words: &[OsString], env: &[(&str, String)], dir: &Path, output: OwnedFd) -> io::Result<Command> {
     let mut command = Command::new(words.first().cloned().unwrap_or_default());
     let errors = output.try_clone()?;
     command
         .args(words.iter().skip(1))
         .env_clear()
         .envs(env.iter().map(|(key, value)| (key, value)))
-        .current_dir("/")
+        .current_dir(dir)
         .stdin(Stdio::null())
         .stdout(output)
         .stderr(errors);

@@ -20,7 +20,17 @@ static SYSTEM: LazyLock<Paths> = LazyLock::new(Paths::system);
 
 fn terms<'a>() -> Terms<'a> {
     let grace = Duration::from_millis(300);
-    Terms { paths: &SYSTEM, env: &[], timeout: Some(LONG), grace, mark: None, reach: Reach::Group, stop: None }
+    Terms {
+        paths: &SYSTEM,
+        env: &[],
+        timeout: Some(LONG),
+        grace,
+        mark: None,
+        reach: Reach::Group,
+        stop: None,
+        dir: Path::new("/"),
+        limits: Limits::NONE,
+    }
 }
 
 /// Runs a script by these terms; its end and what it said.

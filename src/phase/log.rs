@@ -6,7 +6,7 @@
 //! put away under its date when the day is over, at the start or in the middle of a run.
 
 mod file;
-mod lines;
+pub mod lines;
 mod rotation;
 
 use std::fmt::Display;

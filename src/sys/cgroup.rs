@@ -16,6 +16,38 @@ const ROUNDS: usize = 20;
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
 
+/// What everybody inside a fence may use together; `None` is no limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of memory.
+    pub memory: Option<u64>,
+    /// Hundredths of one processor.
+    pub cpu: Option<u32>,
+}
+
+impl Limits {
+    /// No limits.
+    pub const NONE: Self = Self { memory: None, cpu: None };
+
+    /// The controllers that keep them.
+    fn controllers(self) -> Vec<&'static str> {
+        let memory = self.memory.map(|_| "memory");
+        memory.into_iter().chain(self.cpu.map(|_| "cpu")).collect()
+    }
+
+    /// The files of a control group that say them, and what they say.
+    fn files(self) -> Vec<(&'static str, String)> {
+        /// Microseconds in which a share of time is counted: the kernel's own choice.
+        const PERIOD: u64 = 100_000;
+        let memory = self
+            .memory
+            .into_iter()
+            .flat_map(|bytes| [("memory.max", bytes.to_string()), ("memory.swap.max", "0".to_string())]);
+        let cpu = self.cpu.map(|part| ("cpu.max", format!("{} {PERIOD}", u64::from(part) * PERIOD / 100)));
+        memory.chain(cpu).collect()
+    }
+}
+
 /// A control group of our own, empty again and removed when it is dropped: who is still in it then goes on outside.
 #[derive(Debug)]
 pub struct Fence {
@@ -30,6 +62,41 @@ impl Fence {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
         let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
         Self::below(&place(&mounts, &own)?)
+    }
+
+    /// The same with limits, in the nearest control group above us that can keep them; where none can, without.
+    pub fn make_with(limits: Limits) -> Option<Self> {
+        if limits == Limits::NONE {
+            return Self::make();
+        }
+        Self::limited(limits).or_else(Self::make)
+    }
+
+    /// Whether limits can be kept here.
+    pub fn can_limit(limits: Limits) -> bool {
+        limits == Limits::NONE || Self::limited(limits).is_some()
+    }
+
+    fn limited(limits: Limits) -> Option<Self> {
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
+        let outside = place(&mounts, &own)?;
+        let top = place(&mounts, "0::/")?;
+        for above in outside.ancestors().take_while(|above| above.starts_with(&top)) {
+            if hands_down(above, limits)
+                && let Some(mut fence) = Self::below(above)
+            {
+                fence.outside.clone_from(&outside);
+                let say = |(file, words): (&str, String)| {
+                    // Without swap the kernel has no file for it.
+                    std::fs::write(fence.dir.join(file), words).is_ok() || file == "memory.swap.max"
+                };
+                if limits.files().into_iter().all(say) {
+                    return Some(fence);
+                }
+            }
+        }
+        None
     }
 
     fn below(outside: &Path) -> Option<Self> {
@@ -101,6 +168,16 @@ impl Drop for Fence {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
+}
+
+/// Whether a control group hands these controllers down to those below it, now if not before. One that holds processes cannot, unless
+/// it is the top.
+fn hands_down(dir: &Path, limits: Limits) -> bool {
+    let file = dir.join("cgroup.subtree_control");
+    limits.controllers().into_iter().all(|controller| {
+        let on = std::fs::read_to_string(&file).unwrap_or_default();
+        on.split_whitespace().any(|word| word == controller) || std::fs::write(&file, format!("+{controller}")).is_ok()
+    })
 }
 
 /// Moves a process, 0 for ourselves.

@@ -9,12 +9,13 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::cgroup::Fence;
+use super::cgroup::{Fence, Limits};
 use super::process::SAFE_PATH;
 use super::user::User;
 use super::{proc_stat, worker};
@@ -38,6 +39,7 @@ pub struct Group {
     leader: Child,
     reach: Reach,
     fence: Option<Fence>,
+    limits: Limits,
     mark: Option<PathBuf>,
 }
 
@@ -47,6 +49,7 @@ impl Group {
     /// # Errors
     /// [`Error::Io`] if there can be no leader or no mark: what cannot be found again must not start.
     pub fn open(mark: Option<&Path>, for_at_most: Option<Duration>, reach: Reach) -> Result<Self> {
+        let _alone = birth();
         // cat(1) on a pipe that only we can write to: it ends when we close the pipe, or die in whatever way.
         let leader = Command::new("cat")
             .env_clear()
@@ -58,11 +61,16 @@ impl Group {
             .process_group(0)
             .spawn()
             .map_err(Error::io("start", "cat, to lead a process group"))?;
-        let group = Self { leader, reach, fence: None, mark: mark.map(Path::to_path_buf) };
+        let group = Self { leader, reach, fence: None, limits: Limits::NONE, mark: mark.map(Path::to_path_buf) };
         if let Some(path) = mark {
             worker::mark(path, group.leader.id(), for_at_most)?;
         }
         Ok(group)
+    }
+
+    /// What those who are started from here on may use together, where the kernel can keep them to it.
+    pub fn limit(&mut self, limits: Limits) {
+        self.limits = limits;
     }
 
     /// Starts a program in the group, as this user if one is named.
@@ -75,7 +83,8 @@ impl Group {
             Some(user) => user.act(|| command.spawn()),
             None => command.spawn(),
         };
-        let fence = if self.reach == Reach::All { Fence::make() } else { None };
+        let _alone = birth();
+        let fence = if self.reach == Reach::All { Fence::make_with(self.limits) } else { None };
         let Some(fence) = fence else { return start() };
         let (fence, child) = fence.within(start);
         self.fence = fence;
@@ -124,6 +133,12 @@ impl Group {
     fn id(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.leader.id()).unwrap_or(i32::MAX))
     }
+}
+
+/// One birth at a time: while one thread is inside a fence to start somebody there, whatever another one starts would be born there too.
+fn birth() -> MutexGuard<'static, ()> {
+    static BIRTH: Mutex<()> = Mutex::new(());
+    BIRTH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Group {

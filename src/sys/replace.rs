@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::Write;
+use std::path::Path;
 
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod};
@@ -117,6 +118,28 @@ fn rename_noreplace(from: &Dir, old: &str, to: &Dir, new: &str) -> nix::Result<(
 fn link_then_remove(from: &Dir, old: &str, to: &Dir, new: &str) -> nix::Result<()> {
     linkat(&from.fd, old, &to.fd, new, AtFlags::empty())?;
     nix::unistd::unlinkat(&from.fd, old, nix::unistd::UnlinkatFlags::NoRemoveDir)
+}
+
+/// Puts a whole directory, already on disk, in place of the one of another name, in one step; the former one has the draft's name then.
+/// If there was none, it is only renamed.
+///
+/// # Errors
+/// [`Error::Io`]; nothing changed then.
+pub fn exchange_tree(dir: &Dir, draft: &str, name: &str) -> Result<()> {
+    let flags = if dir.has(name)? { rustix::fs::RenameFlags::EXCHANGE } else { rustix::fs::RenameFlags::NOREPLACE };
+    rustix::fs::renameat_with(&dir.fd, draft, &dir.fd, name, flags).map_err(Error::io("exchange", dir.join(name)))?;
+    dir.sync()
+}
+
+/// Removes a directory with all that is in it; nothing there is fine. For drafts and what was put aside: it is not one step.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn remove_tree(path: &Path) -> Result<()> {
+    match std::fs::remove_dir_all(path) {
+        Err(why) if why.kind() != std::io::ErrorKind::NotFound => Err(Error::io("remove", path)(why)),
+        _ => Ok(()),
+    }
 }
 
 /// Puts a symbolic link in place of whatever stands under the name.

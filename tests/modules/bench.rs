@@ -49,6 +49,10 @@ impl Bench {
         self.scratch.path().join("state").join(name)
     }
 
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.scratch.path().join("log").join(format!("{name}.log"))
+    }
+
     pub fn ran(&self) -> PathBuf {
         self.scratch.path().join("ran")
     }

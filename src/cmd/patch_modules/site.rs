@@ -8,7 +8,7 @@ use crate::config::Modules;
 use crate::error::{Error, Result};
 use crate::flag::journal::new_run_id;
 use crate::module::history::History;
-use crate::module::manifest::{self, Manifest};
+use crate::module::manifest::{self, Manifest, Module};
 use crate::module::tree;
 use crate::paths::Paths;
 use crate::sys::clock::{Clock, Moment};
@@ -33,7 +33,7 @@ pub struct Open {
     pub history: History,
     pub state: Dir,
     pub run: String,
-    _lock: Lock,
+    pub _lock: Lock,
 }
 
 impl Site {
@@ -57,6 +57,11 @@ impl Site {
     /// The moment to write down.
     pub fn now(&self) -> Moment {
         self.clock.now()
+    }
+
+    /// The log of a module's output.
+    pub fn log(&self, module: &Module) -> PathBuf {
+        self.paths.at(self.settings.log.join(format!("{}.log", module.name)))
     }
 
     /// Where the manifest is.

@@ -13,6 +13,7 @@ use crate::phase::log::Output;
 use crate::phase::name::{PHASES, Phase};
 use crate::phase::settings::{Asking, Dialect, Level, Repeat, ScriptDir, Settings};
 use crate::phase::table::{Holds, Outcome};
+use crate::sys::cgroup::Limits;
 use crate::sys::group::Reach;
 use crate::sys::user::User;
 
@@ -245,6 +246,8 @@ impl<'a> Driver<'a> {
             mark: Some(mark),
             reach: Reach::All,
             stop: Some(self.stop),
+            dir: Path::new("/"),
+            limits: Limits::NONE,
         }
     }
 

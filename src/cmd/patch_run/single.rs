@@ -1,11 +1,14 @@
 //! `patch-run --phase NAME`: the scripts of one directory, to try them. No lock, no state, no log: what they say is printed.
 
+use std::path::Path;
+
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::hook::{self, Ended, Heard, Terms, words};
 use crate::paths::Paths;
 use crate::phase::name::Phase;
 use crate::phase::settings::Settings;
+use crate::sys::cgroup::Limits;
 use crate::sys::group::Reach;
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
@@ -37,6 +40,8 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
             mark: None,
             reach: Reach::All,
             stop: Some(&stop),
+            dir: Path::new("/"),
+            limits: Limits::NONE,
         };
         let done = hook::run_script(&terms, entry, &[], &mut |heard| {
             if let Heard::Bytes(bytes) = heard {

@@ -1,0 +1,96 @@
+//! `setup`: the virtual environments of modules in Python, each made beside its place and put there whole.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::exit::{self, Exit};
+use crate::module::manifest::Module;
+use crate::module::tree::Tree;
+use crate::sys::dir::Dir;
+use crate::sys::process::{Finished, Job};
+use crate::sys::replace;
+
+use super::ready::{MADE_OF, hex, venv};
+use super::site::Site;
+use super::work::GRACE;
+
+/// pip gets TERM after this time.
+const TIME: Duration = Duration::from_hours(1);
+
+/// Makes what is missing, and what is of other requirements.
+///
+/// # Errors
+/// If there is no python3, or the requirements cannot be had; what was there before still is.
+pub fn setup(site: &Site, names: &[String]) -> Result<Exit> {
+    let _open = site.lock()?;
+    let (_, manifest) = site.manifest()?;
+    let chosen: Vec<usize> =
+        if names.is_empty() { (0..manifest.modules.len()).collect() } else { manifest.find_all(names)? };
+    let place = site.modules()?;
+    let mut exit = Exit::Done;
+    for module in chosen.into_iter().map(|at| &manifest.modules[at]) {
+        let Some(tree) = place.read(&module.name)? else { continue };
+        if let Err(error) = make(site, module, &tree) {
+            exit::warn(error);
+            exit = Exit::Failed;
+        }
+    }
+    Ok(exit)
+}
+
+fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
+    let name = &module.name;
+    let (Some(requirements), true) = (tree.top("requirements.txt"), tree.top("index.py").is_some()) else {
+        return Ok(());
+    };
+    // What pip installs runs as we do: requirements that nobody has taken as right are not fetched.
+    if module.checksum.as_deref() != Some(&tree.checksum) {
+        let why = "it is not what the manifest says; see patch-modules verify, or patch-modules checksum --write";
+        return Err(Error::failed("set up", name, why));
+    }
+    let made_of = hex(&requirements.digest);
+    let inside = venv(site, name);
+    let (above, last) = crate::sys::trusted::split(&inside)?;
+    let above = Dir::create(&site.paths.at(above), 0o755)?;
+    let old = std::fs::read_to_string(site.paths.at(&inside).join(MADE_OF)).unwrap_or_default();
+    if old.trim() == made_of {
+        exit::out(format_args!("{name}: its virtual environment is up to date"));
+        return Ok(());
+    }
+    let draft = inside.with_file_name(format!(".{name}.draft"));
+    replace::remove_tree(&site.paths.at(&draft))?;
+    let text = site.paths.inside(&tree.path().join("requirements.txt"));
+    let built = build(site, &draft, &text).and_then(|()| {
+        tree.check()?;
+        let dir = Dir::open(&site.paths.at(&draft))?;
+        replace::replace(&dir, MADE_OF, format!("{made_of}\n").as_bytes(), 0o644)?;
+        replace::exchange_tree(&above, &format!(".{name}.draft"), &last.to_string_lossy())
+    });
+    let left = replace::remove_tree(&site.paths.at(&draft));
+    built.and(left).map_err(|error| Error::failed("set up", name, error))?;
+    exit::out(format_args!("{name}: its virtual environment is made of requirements.txt"));
+    Ok(())
+}
+
+fn build(site: &Site, draft: &Path, requirements: &Path) -> Result<()> {
+    run(site, ["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()].into())?;
+    let pip = [draft.join("bin/python"), "-I".into(), "-m".into(), "pip".into(), "install".into()];
+    let how = ["--disable-pip-version-check", "--no-input", "-q", "-r"].map(PathBuf::from);
+    run(site, pip.into_iter().chain(how).chain([requirements.to_path_buf()]).collect())
+}
+
+fn run(site: &Site, words: Vec<PathBuf>) -> Result<()> {
+    let mut job = Job::new(&words).inside(site.paths.root()).deadline(TIME, GRACE);
+    for key in ["PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
+        if let Some(value) = std::env::var_os(key) {
+            job = job.env(key, value);
+        }
+    }
+    let done: Finished = job.run()?;
+    if done.is_success() {
+        return Ok(());
+    }
+    let command = words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    Err(Error::failed("run", command, done.reason()))
+}
