@@ -10,6 +10,8 @@ pub mod known;
 pub mod manifest;
 pub mod name;
 pub mod plan;
+pub mod repo;
 pub mod sum;
+pub mod swap;
 pub mod tree;
 pub mod version;

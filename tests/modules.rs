@@ -3,6 +3,8 @@
 
 #[path = "modules/apply.rs"]
 mod apply;
+#[path = "modules/back.rs"]
+mod back;
 #[path = "modules/bench.rs"]
 mod bench;
 #[path = "modules/input.rs"]

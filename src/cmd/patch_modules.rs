@@ -8,8 +8,10 @@ mod list;
 mod past;
 mod plan;
 mod ready;
+mod rollback;
 mod setup;
 mod site;
+mod versions;
 mod voice;
 mod work;
 
@@ -59,6 +61,14 @@ enum Command {
     Checksum(Checksum),
     /// Take a module that has changed as right
     Repair(Repair),
+    /// Show the versions of a module that git has
+    Versions(One),
+    /// Tag what is committed of a module as the version that the manifest wants
+    Tag(One),
+    /// Put a former version of a module back in its place
+    Rollback(Rollback),
+    /// Mark the version of a module that runs as the one to go back to
+    Safe(One),
     /// Make the virtual environments of modules in Python, from their requirements.txt
     Setup(Names),
     /// Show the modules of the manifest
@@ -123,6 +133,29 @@ struct Json {
 }
 
 #[derive(Debug, clap::Args)]
+struct One {
+    /// Named fields instead of sentences
+    #[arg(long)]
+    json: bool,
+    /// The module
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, clap::Args)]
+struct Rollback {
+    /// This version; else the last safe one, or the one that ran before
+    #[arg(long, value_name = "VERSION", conflicts_with = "last_safe")]
+    to: Option<String>,
+    /// The version that was last marked as safe
+    #[arg(long)]
+    last_safe: bool,
+    /// The module
+    #[arg(value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, clap::Args)]
 struct History {
     /// Named fields, an object a line
     #[arg(long)]
@@ -146,6 +179,10 @@ fn run(args: &Args) -> Result<Exit> {
     match &args.command {
         Command::Apply(apply) if apply.dry_run || site.only_words => plan::show(&site, &apply.names, apply.json),
         Command::Apply(apply) => apply::apply(&site, apply),
+        Command::Versions(one) => versions::show(&site, &one.name, one.json),
+        Command::Tag(one) => versions::tag(&site, &one.name),
+        Command::Rollback(back) => rollback::rollback(&site, back),
+        Command::Safe(one) => rollback::safe(&site, &one.name),
         Command::Setup(names) => setup::setup(&site, &names.names),
         Command::Status(json) => past::status(&site, json.json),
         Command::History(history) => past::show(&site, &history.names, history.count, history.json),

@@ -46,7 +46,7 @@ impl Course {
     }
 
     /// The next step that may begin now; each is given once.
-    pub fn next(&mut self) -> Option<usize> {
+    pub fn begin(&mut self) -> Option<usize> {
         while let Some(Reverse(step)) = self.ready.pop() {
             if !self.settled[step] {
                 return Some(step);
@@ -104,13 +104,13 @@ mod tests {
     #[test]
     fn a_step_begins_when_all_that_it_needs_has_succeeded() {
         let mut course = Course::new(&[vec![], vec![], vec![0, 1, 1], vec![2]]);
-        assert_eq!((course.next(), course.next(), course.next()), (Some(0), Some(1), None));
+        assert_eq!((course.begin(), course.begin(), course.begin()), (Some(0), Some(1), None));
         course.succeeded(1);
-        assert_eq!(course.next(), None);
+        assert_eq!(course.begin(), None);
         course.succeeded(0);
-        assert_eq!((course.next(), course.next()), (Some(2), None));
+        assert_eq!((course.begin(), course.begin()), (Some(2), None));
         course.succeeded(2);
-        assert_eq!(course.next(), Some(3));
+        assert_eq!(course.begin(), Some(3));
         course.succeeded(3);
         assert!(course.is_over());
     }
@@ -118,7 +118,7 @@ mod tests {
     #[test]
     fn who_is_skipped_is_told_what_it_lacks() {
         let mut course = Course::new(&[vec![], vec![0], vec![1], vec![]]);
-        assert_eq!((course.next(), course.next()), (Some(0), Some(3)));
+        assert_eq!((course.begin(), course.begin()), (Some(0), Some(3)));
         let skipped = course.failed(0);
         assert_eq!(skipped, [Skipped { step: 1, lacks: 0 }, Skipped { step: 2, lacks: 1 }]);
         course.succeeded(3);
@@ -142,7 +142,7 @@ mod tests {
             let mut course = Course::new(&needs);
             let (mut ran, mut skipped, mut working) = (vec![], vec![], vec![]);
             for turn in turns.into_iter().cycle() {
-                while working.len() < jobs && let Some(step) = course.next() {
+                while working.len() < jobs && let Some(step) = course.begin() {
                     working.push(step);
                 }
                 if working.is_empty() {
@@ -157,7 +157,7 @@ mod tests {
                 }
             }
             prop_assert!(course.is_over());
-            let mut spoilt = vec![false; 20];
+            let mut spoilt = [false; 20];
             for step in 0..20 {
                 spoilt[step] = needs[step].iter().any(|need| spoilt[*need] || bad[*need]);
                 prop_assert_eq!(ran.iter().filter(|ran| **ran == step).count(), usize::from(!spoilt[step]));

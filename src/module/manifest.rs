@@ -116,7 +116,7 @@ impl Manifest {
     }
 
     /// The names of all modules.
-    pub fn names(&self) -> impl Iterator<Item = &Name> {
+    pub fn names(&self) -> impl Iterator<Item = &Name> + Clone {
         self.modules.iter().map(|module| &module.name)
     }
 }

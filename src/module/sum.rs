@@ -72,8 +72,13 @@ pub fn records(entries: &[Entry]) -> Vec<u8> {
 
 /// The checksum of these records, in lower-case hexadecimal.
 pub fn of(records: &[u8]) -> String {
-    let mut text = String::with_capacity(64);
-    push_hex(&mut text, &Sha256::digest(records));
+    hex(&Sha256::digest(records))
+}
+
+/// Bytes in lower-case hexadecimal.
+pub fn hex(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 2);
+    push_hex(&mut text, bytes);
     text
 }
 

@@ -56,8 +56,16 @@ impl Place {
     }
 
     /// Where the directory of a module is.
-    pub fn of(&self, name: &Name) -> PathBuf {
-        self.path.join(name.as_str())
+    pub fn of(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// The same for whatever stands beside the modules under this name.
+    ///
+    /// # Errors
+    /// As [`Place::read`].
+    pub fn read_any(&self, name: &str) -> Result<Option<Tree>> {
+        Ok(walk::walk(self, name, 0)?.map(walk::Walk::finish))
     }
 
     /// Reads, judges and hashes the directory of a module; `None` if there is none.

@@ -136,7 +136,7 @@ impl Group {
 }
 
 /// One birth at a time: while one thread is inside a fence to start somebody there, whatever another one starts would be born there too.
-fn birth() -> MutexGuard<'static, ()> {
+pub(super) fn birth() -> MutexGuard<'static, ()> {
     static BIRTH: Mutex<()> = Mutex::new(());
     BIRTH.lock().unwrap_or_else(PoisonError::into_inner)
 }

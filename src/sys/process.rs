@@ -173,6 +173,7 @@ impl Job {
         }
         .map_err(Error::io("run", Path::new(&program)))?;
         let errors = sink.try_clone().map_err(Error::io("run", Path::new(&program)))?;
+        let alone = super::group::birth();
         let child = Command::new(&program)
             .args(&self.argv[1..])
             .env_clear()
@@ -187,6 +188,7 @@ impl Job {
             .process_group(0)
             .spawn()
             .map_err(start)?;
+        drop(alone);
         let limit = self.deadline.map(|deadline| deadline + self.grace);
         if let Some(path) = &self.mark {
             // It is at work already. That nobody will know of it if we are killed is no reason to stop it half-way.

@@ -8,9 +8,10 @@ use crate::exit::{self, Exit};
 use crate::flag::record::Draft;
 use crate::hook::{Done, Ended};
 use crate::module::course::Course;
-use crate::module::history::{Event, History};
+use crate::module::history::{Event, History, Story};
 use crate::module::manifest::{Manifest, Module};
 use crate::module::plan::Plan;
+use crate::module::version::Version;
 use crate::sys::cgroup::{Fence, Limits};
 use crate::sys::stop::Stop;
 
@@ -19,7 +20,7 @@ use super::plan::disabled;
 use super::ready::{self, Ready};
 use super::site::{Open, Site};
 use super::work::{Health, Work};
-use super::{Apply, heal, voice};
+use super::{Apply, heal, rollback, voice};
 
 /// Applies.
 ///
@@ -31,15 +32,17 @@ pub fn apply(site: &Site, args: &Apply) -> Result<Exit> {
     heal::heal(site, &mut open)?;
     let (_, manifest) = site.manifest()?;
     let plan = Plan::new(&manifest, &args.names)?;
+    let story = heal::story(site, &open)?;
     let ready = ready::all(site, &manifest, &plan, args.allow_unverified)?;
     tell_limits(&manifest, &plan);
     let stop = Stop::on_signals()?;
-    let Open { history, state, run, _lock } = open;
+    let Open { history, state, run, lock } = open;
     let night = Night {
         site,
         manifest: &manifest,
         plan: &plan,
         ready: &ready,
+        story: &story,
         stop: &stop,
         run: &run,
         board: Mutex::new(Board::new(&plan, history)),
@@ -50,7 +53,7 @@ pub fn apply(site: &Site, args: &Apply) -> Result<Exit> {
     let Night { board, .. } = night;
     let board = board.into_inner().unwrap_or_else(PoisonError::into_inner);
     let Board { history, counts, broken, .. } = board;
-    let mut open = Open { history, state, run: run.clone(), _lock };
+    let mut open = Open { history, state, run: run.clone(), lock };
     facts::try_to_tell(site, &mut open);
     if let Some(error) = broken {
         return Err(error);
@@ -58,7 +61,7 @@ pub fn apply(site: &Site, args: &Apply) -> Result<Exit> {
     if let Some(signal) = stop.raised() {
         return Err(Error::failed("go on with", "the modules", format!("signal {signal} ends this run")));
     }
-    exit::out(&counts);
+    exit::out(counts);
     Ok(if counts.failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
@@ -82,6 +85,8 @@ struct Night<'a> {
     manifest: &'a Manifest,
     plan: &'a Plan,
     ready: &'a [Ready],
+    /// What was before this run.
+    story: &'a Story,
     stop: &'a Stop,
     run: &'a str,
     board: Mutex<Board>,
@@ -151,7 +156,7 @@ impl Night<'_> {
             if board.broken.is_some() || self.stop.raised().is_some() {
                 return None;
             }
-            if let Some(step) = board.course.next() {
+            if let Some(step) = board.course.begin() {
                 board.working += 1;
                 return Some(step);
             }
@@ -175,7 +180,7 @@ impl Night<'_> {
             Ready::Group => Ok(Verdict::Applied(Duration::ZERO)),
             Ready::Unfit(why) => Ok(Verdict::Failed(why.clone())),
             Ready::Program(tree, words) => {
-                let version = module.version.as_ref().map(|version| version.as_str());
+                let version = module.version.as_ref().map(Version::as_str);
                 let more = Draft::default().maybe("version", version).field("checksum", &tree.checksum);
                 let done = {
                     let mut board = self.board();
@@ -183,25 +188,40 @@ impl Night<'_> {
                     board.done.join(" ")
                 };
                 let work = Work { site: self.site, module, tree, stop: self.stop, run: self.run, done };
-                self.run(&work, words)
+                Ok(self.run(&work, words))
             }
         }
     }
 
-    fn run(&self, work: &Work, words: &[std::ffi::OsString]) -> Result<Verdict> {
+    fn run(&self, work: &Work, words: &[std::ffi::OsString]) -> Verdict {
         voice::begins(work.module);
         let done = match work.run(words) {
             Ok(done) => done,
             // It was never started.
-            Err(error) => return Ok(Verdict::Failed(error.to_string())),
+            Err(error) => return Verdict::Failed(error.to_string()),
         };
         match verdict(&done) {
-            Verdict::Applied(took) => Ok(match work.health() {
+            Verdict::Applied(took) => match work.health() {
                 None | Some(Health::Good) => Verdict::Applied(took),
                 Some(Health::Stopped(signal)) => Verdict::Stopped(signal),
-                Some(Health::Bad(why)) => Verdict::Failed(why),
-            }),
-            other => Ok(other),
+                Some(Health::Bad(why)) => Verdict::Failed(self.back(work.module, &why)),
+            },
+            other => other,
+        }
+    }
+
+    /// After a health check that failed the version before is put back. What is said of it all.
+    fn back(&self, module: &Module, why: &str) -> String {
+        let past = self.story.past(module.name.as_str());
+        let Some(target) = rollback::before(module, &past) else {
+            return format!("{why}; it stays, for nothing says which version to go back to");
+        };
+        let now = self.site.now();
+        let mut tell =
+            |event: Event, draft: Draft| self.board().history.add(now, event, Some(module.name.as_str()), draft);
+        match rollback::put(self.site, self.manifest, module, &target, &past, now, &mut tell) {
+            Ok(back) => format!("{why}; {}", rollback::words(module, &back)),
+            Err(error) => format!("{why}; {error}"),
         }
     }
 
@@ -210,7 +230,7 @@ impl Night<'_> {
         let (now, name) = (self.site.now(), Some(module.name.as_str()));
         match verdict {
             Verdict::Applied(took) => {
-                let version = module.version.as_ref().map(|version| version.as_str());
+                let version = module.version.as_ref().map(Version::as_str);
                 let checksum = match &self.ready[step] {
                     Ready::Program(tree, _) => Some(tree.checksum.as_str()),
                     _ => None,

@@ -192,8 +192,10 @@ fn chosen<'m>(manifest: &'m Manifest, names: &[String]) -> Result<Vec<&'m Module
     Ok(manifest.find_all(names)?.into_iter().map(|at| &manifest.modules[at]).collect())
 }
 
-/// The directories of modules, each with its module.
-fn read<'m>(site: &Site, modules: &[&'m Module]) -> Result<Vec<(&'m Module, Result<Option<Tree>>)>> {
+/// A module, and its directory if it has one.
+type Looked<'m> = (&'m Module, Result<Option<Tree>>);
+
+fn read<'m>(site: &Site, modules: &[&'m Module]) -> Result<Vec<Looked<'m>>> {
     let names: Vec<Name> = modules.iter().map(|module| module.name.clone()).collect();
     let trees = tree::read_all(&site.modules()?, &names, Site::threads());
     Ok(modules.iter().copied().zip(trees).collect())

@@ -4,6 +4,8 @@ use crate::error::{Error, Result};
 use crate::exit;
 use crate::flag::record::Draft;
 use crate::module::history::{self, Event, Story};
+use crate::module::name::Name;
+use crate::module::swap::{self, Healed};
 use crate::sys::clock;
 use crate::sys::dir::Dir;
 use crate::sys::worker;
@@ -36,12 +38,21 @@ pub fn left_behind(site: &Site) -> Result<()> {
     Ok(())
 }
 
+/// What the history tells so far.
+///
+/// # Errors
+/// As [`history::read`].
+pub fn story(site: &Site, open: &Open) -> Result<Story> {
+    Ok(Story::of(&history::read(&open.state, &site.place_name())?))
+}
+
 /// Puts right what the history leaves open.
 ///
 /// # Errors
 /// If history or manifest cannot be read or written.
 pub fn heal(site: &Site, open: &mut Open) -> Result<()> {
-    let story = Story::of(&history::read(&open.state, &site.place_name())?);
+    let story = story(site, open)?;
+    exchanges(site, open, &story)?;
     for (name, past) in &story.modules {
         let Some(begun) = past.open else { continue };
         let words = format!("was at work since {} when its run was cut short", clock::stamp(begun));
@@ -49,4 +60,21 @@ pub fn heal(site: &Site, open: &mut Open) -> Result<()> {
         open.history.add(site.now(), Event::Unfinished, Some(name), Draft::note(&words))?;
     }
     facts::tell(site, open)
+}
+
+/// Exchanges of versions that were cut short are brought to an end.
+fn exchanges(site: &Site, open: &mut Open, story: &Story) -> Result<()> {
+    for (text, past) in &story.modules {
+        let Some(rolling) = &past.rolling else { continue };
+        let name = Name::new(text).map_err(|why| Error::failed("heal", text, why))?;
+        let dir = Dir::open(&site.paths.at(&site.settings.dir))?;
+        let (now, history) = (site.now(), &mut open.history);
+        let mut tell = |event: Event, draft: Draft| history.add(now, event, Some(text), draft);
+        let words = match swap::heal(&dir, &name, rolling, &mut tell)? {
+            Healed::Forward => format!("it is at {} now", rolling.to),
+            Healed::Back => "it is as it was".to_string(),
+        };
+        exit::warn(format_args!("the rollback of module {name} was cut short; {words}"));
+    }
+    Ok(())
 }

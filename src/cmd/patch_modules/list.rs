@@ -5,6 +5,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::module::manifest::{Manifest, Module};
+use crate::module::version::Version;
 use crate::sys::clock;
 
 use super::site::Site;
@@ -54,11 +55,11 @@ fn line<'m>(manifest: &'m Manifest, module: &'m Module) -> Line<'m> {
     let names = |places: &[usize]| places.iter().map(|at| manifest.modules[*at].name.as_str()).collect();
     Line {
         name: module.name.as_str(),
-        version: module.version.as_ref().map(|version| version.as_str()),
+        version: module.version.as_ref().map(Version::as_str),
         enabled: module.enabled,
         checksum: module.checksum.as_deref(),
         last_applied: module.last_applied.map(clock::stamp),
-        last_safe_version: module.last_safe.as_ref().map(|version| version.as_str()),
+        last_safe_version: module.last_safe.as_ref().map(Version::as_str),
         children: names(&module.children),
         requires: names(&module.requires),
         description: module.description.as_deref(),

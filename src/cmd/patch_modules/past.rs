@@ -7,6 +7,7 @@ use crate::exit::{self, Exit};
 use crate::flag::record::Record;
 use crate::module::history::{self, Event, Past, Story};
 use crate::module::manifest::Module;
+use crate::module::version::Version;
 use crate::sys::clock;
 use crate::sys::lockfile;
 
@@ -72,14 +73,14 @@ fn state<'m>(module: &'m Module, past: &Past, working: bool) -> State<'m> {
     };
     State {
         name: module.name.as_str(),
-        version: module.version.as_ref().map(|version| version.as_str()),
+        version: module.version.as_ref().map(Version::as_str),
         enabled: module.enabled,
         last,
         at: past.last.as_ref().map(|(_, at, _)| clock::stamp(*at)),
         why: past.last.as_ref().and_then(|(.., why)| why.clone()),
         applied: past.applied.as_ref().map(|applied| clock::stamp(applied.at)),
         applied_version: past.applied.as_ref().and_then(|applied| applied.version.clone()),
-        last_safe_version: module.last_safe.as_ref().map(|version| version.as_str()),
+        last_safe_version: module.last_safe.as_ref().map(Version::as_str),
     }
 }
 

@@ -1,5 +1,7 @@
 //! `apply --dry-run`: what would run, in which order, and what not and why.
 
+use std::fmt::Write;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
@@ -7,6 +9,7 @@ use crate::exit::{self, Exit};
 use crate::module::course::Course;
 use crate::module::manifest::Manifest;
 use crate::module::plan::Plan;
+use crate::module::version::Version;
 
 use super::site::Site;
 
@@ -39,12 +42,9 @@ pub fn show(site: &Site, names: &[String], json: bool) -> Result<Exit> {
             (None, []) => String::new(),
             (None, needs) => format!(", after {}", needs.join(", ")),
         };
-        text.push_str(&format!("{:>3}. {}{version}{end}\n", at + 1, line.module));
+        let _ = writeln!(text, "{:>3}. {}{version}{end}", at + 1, line.module); // into memory: cannot fail
     }
-    match lines.is_empty() {
-        true => exit::out("nothing is enabled, and nothing would run"),
-        false => exit::out(text.trim_end()),
-    }
+    exit::out(if text.is_empty() { "nothing is enabled, and nothing would run" } else { text.trim_end() });
     Ok(Exit::Done)
 }
 
@@ -64,7 +64,7 @@ fn lines<'m>(manifest: &'m Manifest, plan: &Plan) -> Vec<Line<'m>> {
         let module = &manifest.modules[step.module];
         Line {
             module: module.name.as_str(),
-            version: module.version.as_ref().map(|version| version.as_str()),
+            version: module.version.as_ref().map(Version::as_str),
             needs: step.needs.iter().map(|need| name(plan.steps[*need].module)).collect(),
             skipped,
         }

@@ -4,10 +4,11 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::error::Result as Outcome;
 use crate::module::manifest::{Manifest, Module};
 use crate::module::name::Name;
 use crate::module::plan::{Plan, Step};
-use crate::module::sum::{Entry, Kind};
+use crate::module::sum::{Entry, Kind, hex};
 use crate::module::tree::{self, Tree};
 
 use super::site::Site;
@@ -43,10 +44,10 @@ sys.exit(0 if done is None or done is True else 1 if done is False else done if 
 ///
 /// # Errors
 /// If the directory of the modules cannot be used.
-pub fn all(site: &Site, manifest: &Manifest, plan: &Plan, unverified: bool) -> crate::error::Result<Vec<Ready>> {
+pub fn all(site: &Site, manifest: &Manifest, plan: &Plan, unverified: bool) -> Outcome<Vec<Ready>> {
     let names: Vec<Name> = plan.steps.iter().map(|step| manifest.modules[step.module].name.clone()).collect();
     let trees = tree::read_all(&site.modules()?, &names, Site::threads());
-    let one = |(step, tree): (&Step, crate::error::Result<Option<Tree>>)| {
+    let one = |(step, tree): (&Step, Outcome<Option<Tree>>)| {
         let module = &manifest.modules[step.module];
         match tree {
             Err(error) => Ready::Unfit(error.to_string()),
@@ -114,11 +115,6 @@ fn python(site: &Site, module: &Module, tree: &Tree) -> Result<Vec<OsString>, St
 /// Where the virtual environment of a module is, outside of what is hashed.
 pub fn venv(site: &Site, name: &Name) -> PathBuf {
     site.settings.state.join("venv").join(name.as_str())
-}
-
-/// In lower-case hexadecimal.
-pub fn hex(digest: &[u8; 32]) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// The words of a health command: a program with a slash in its name is one of the module's own.

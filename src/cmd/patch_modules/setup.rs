@@ -6,12 +6,13 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::module::manifest::Module;
+use crate::module::sum::hex;
 use crate::module::tree::Tree;
 use crate::sys::dir::Dir;
 use crate::sys::process::{Finished, Job};
 use crate::sys::replace;
 
-use super::ready::{MADE_OF, hex, venv};
+use super::ready::{MADE_OF, venv};
 use super::site::Site;
 use super::work::GRACE;
 
@@ -74,14 +75,15 @@ fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
 }
 
 fn build(site: &Site, draft: &Path, requirements: &Path) -> Result<()> {
-    run(site, ["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()].into())?;
+    run(site, &["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()])?;
     let pip = [draft.join("bin/python"), "-I".into(), "-m".into(), "pip".into(), "install".into()];
     let how = ["--disable-pip-version-check", "--no-input", "-q", "-r"].map(PathBuf::from);
-    run(site, pip.into_iter().chain(how).chain([requirements.to_path_buf()]).collect())
+    let words: Vec<PathBuf> = pip.into_iter().chain(how).chain([requirements.to_path_buf()]).collect();
+    run(site, &words)
 }
 
-fn run(site: &Site, words: Vec<PathBuf>) -> Result<()> {
-    let mut job = Job::new(&words).inside(site.paths.root()).deadline(TIME, GRACE);
+fn run(site: &Site, words: &[PathBuf]) -> Result<()> {
+    let mut job = Job::new(words).inside(site.paths.root()).deadline(TIME, GRACE);
     for key in ["PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
         if let Some(value) = std::env::var_os(key) {
             job = job.env(key, value);

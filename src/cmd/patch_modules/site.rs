@@ -33,7 +33,8 @@ pub struct Open {
     pub history: History,
     pub state: Dir,
     pub run: String,
-    pub _lock: Lock,
+    /// Held as long as this is.
+    pub lock: Lock,
 }
 
 impl Site {
@@ -140,7 +141,7 @@ impl Site {
         let state = Dir::open(&self.state_path())?;
         let run = new_run_id(self.now());
         let history = History::open(&state, &self.place_name(), &run)?;
-        Ok(Open { history, state, run, _lock: lock })
+        Ok(Open { history, state, run, lock })
     }
 
     /// How many threads are worth it for hashing.

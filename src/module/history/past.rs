@@ -22,6 +22,8 @@ pub struct Past {
     pub last: Option<(Event, Moment, Option<String>)>,
     /// When it succeeded the last time, and with what.
     pub applied: Option<Applied>,
+    /// The same of the version that succeeded before this one.
+    pub earlier: Option<Applied>,
     /// It was begun, and nothing says how it ended.
     pub open: Option<Moment>,
     /// Another version was about to be put in its place, and nothing says whether it was.
@@ -33,6 +35,8 @@ pub struct Past {
 pub struct Applied {
     /// When it ended.
     pub at: Moment,
+    /// When this version succeeded the first time, no other one since.
+    pub since: Moment,
     /// Its version, if it had one.
     pub version: Option<String>,
     /// What it was when it ran.
@@ -50,12 +54,12 @@ pub struct Rolling {
     pub to: String,
     /// The tag that holds it.
     pub tag: String,
-    /// The checksum of the module before.
-    pub before: String,
-    /// And after.
+    /// What it is.
     pub checksum: String,
     /// The name under which the former one is kept aside.
     pub aside: String,
+    /// Its directory: whether it has its place tells whether the exchange has happened.
+    pub inode: u64,
 }
 
 /// A fact for the manifest.
@@ -115,7 +119,7 @@ impl Past {
             Event::Begun => self.open = Some(at),
             Event::Done => {
                 self.open = None;
-                self.applied = Some(Applied { at, version: text("version"), checksum: text("checksum") });
+                self.applied(at, text("version"), text("checksum"));
             }
             Event::Failed | Event::Unfinished => self.open = None,
             Event::RollingBack => self.rolling = rolling(record),
@@ -126,6 +130,18 @@ impl Past {
     }
 }
 
+impl Past {
+    fn applied(&mut self, at: Moment, version: Option<String>, checksum: Option<String>) {
+        let before = self.applied.take();
+        let is_same = before.as_ref().is_some_and(|before| before.version == version);
+        let since = before.as_ref().filter(|_| is_same).map_or(at, |before| before.since);
+        if !is_same {
+            self.earlier = before;
+        }
+        self.applied = Some(Applied { at, since, version, checksum });
+    }
+}
+
 fn rolling(record: &Record) -> Option<Rolling> {
     let text = |key: &str| record.get(key).map(String::from);
     Some(Rolling {
@@ -133,9 +149,9 @@ fn rolling(record: &Record) -> Option<Rolling> {
         was: text("was"),
         to: text("to")?,
         tag: text("tag")?,
-        before: text("before")?,
         checksum: text("checksum")?,
         aside: text("aside")?,
+        inode: text("inode")?.parse().ok()?,
     })
 }
 
@@ -183,6 +199,18 @@ mod tests {
         assert!(story.past("a").open.is_none() && story.past("b").open.is_some());
         assert_eq!(story.past("a").applied.unwrap().version.as_deref(), Some("1.0"));
         assert_eq!(story.past("c"), Past::default());
+    }
+
+    #[test]
+    fn a_version_runs_since_it_succeeded_first_and_the_one_before_it_is_known() {
+        let done = |minute, version| record(minute, Event::Done, "a", &[("version", version)]);
+        let past = Story::of(&[done(1, "1"), done(2, "2"), done(3, "2"), record(4, Event::Failed, "a", &[])]).past("a");
+        let applied = past.applied.unwrap();
+        assert_eq!(
+            (clock::stamp(applied.since).as_str(), applied.version.as_deref()),
+            ("2026-11-21T02:02:00Z", Some("2"))
+        );
+        assert_eq!(past.earlier.unwrap().version.as_deref(), Some("1"));
     }
 
     #[test]

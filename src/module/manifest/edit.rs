@@ -1,5 +1,7 @@
 //! Changes of single fields in the text of a manifest. Everything else stays as it was written: order, spaces, what people wrote.
 
+use std::collections::HashMap;
+
 use jsonc_parser::ast::{Object, Value};
 use jsonc_parser::common::Ranged;
 
@@ -26,26 +28,29 @@ pub fn change(text: &str, file: &str, changes: &[Change]) -> Result<String> {
     Manifest::parse(text, file)?;
     let tree = read::tree(text, file)?;
     let modules = read::updates(&tree).map(|list| list.elements.as_slice()).unwrap_or_default();
+    let by_name: HashMap<&str, &Object> =
+        modules.iter().filter_map(Value::as_object).filter_map(|object| Some((name(object)?, object))).collect();
     let mut splices: Vec<(usize, usize, String)> = Vec::new();
     for change in changes {
-        let Some(object) = modules.iter().filter_map(Value::as_object).find(|object| is(object, &change.module)) else {
-            continue;
-        };
-        splices.push(splice(text, object, change));
+        if let Some(object) = by_name.get(change.module.as_str()) {
+            splices.push(splice(text, object, change));
+        }
     }
-    // From the end on, so that the places before stay where they are; two new fields of one module in the order they came in.
-    splices.reverse();
-    splices.sort_by_key(|(begin, _, _)| std::cmp::Reverse(*begin));
-    let mut changed = text.to_string();
+    // Stable: two new fields of one module come in the order of the changes.
+    splices.sort_by_key(|(begin, _, _)| *begin);
+    let (mut result, mut at) = (String::with_capacity(text.len() + 64 * splices.len()), 0);
     for (begin, end, new) in splices {
-        changed.replace_range(begin..end, &new);
+        result.push_str(&text[at..begin]);
+        result.push_str(&new);
+        at = end;
     }
-    Manifest::parse(&changed, file).map_err(|error| Error::failed("change", file, error))?;
-    Ok(changed)
+    result.push_str(&text[at..]);
+    Manifest::parse(&result, file).map_err(|error| Error::failed("change", file, error))?;
+    Ok(result)
 }
 
-fn is(object: &Object, name: &Name) -> bool {
-    object.get("name").and_then(|prop| prop.value.as_string_lit()).is_some_and(|text| text.value == name.as_str())
+fn name<'t>(object: &'t Object) -> Option<&'t str> {
+    Some(&object.get("name")?.value.as_string_lit()?.value)
 }
 
 fn splice(text: &str, object: &Object, change: &Change) -> (usize, usize, String) {

@@ -1,4 +1,4 @@
-//! From JSON to modules. Whether it is JSON at all serde_json says, strictly; where everything is, the syntax tree.
+//! From JSON to modules. Whether it is JSON at all `serde_json` says, strictly; where everything is, the syntax tree.
 
 use std::collections::HashMap;
 

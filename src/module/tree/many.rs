@@ -22,7 +22,7 @@ pub fn read_all(place: &Place, names: &[Name], threads: usize) -> Vec<Result<Opt
 
 fn read_some(place: &Place, names: &[Name], threads: usize) -> Vec<Result<Option<Tree>>> {
     let spare = if threads > 1 { OPEN / names.len() } else { 0 };
-    let mut walks: Vec<Found> = in_turn(names.len(), threads, |at| walk::walk(place, &names[at], spare));
+    let mut walks: Vec<Found> = in_turn(names.len(), threads, |at| walk::walk(place, names[at].as_str(), spare));
     let mut large: Vec<(usize, Large)> = Vec::new();
     for (at, found) in walks.iter_mut().enumerate() {
         if let Ok(Some(walk)) = found {

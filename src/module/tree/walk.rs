@@ -17,7 +17,6 @@ use sha2::{Digest as _, Sha256};
 use super::links::stays_inside;
 use super::{Place, Seen, Tree, judge};
 use crate::error::{Error, Result};
-use crate::module::name::Name;
 use crate::module::sum::{self, Entry, Kind};
 
 /// A module is no deeper: each level holds a descriptor.
@@ -55,9 +54,9 @@ pub struct Walk {
 /// Walks the directory of a module; `None` if there is none.
 ///
 /// At most `spare` large files are left open for others to hash.
-pub fn walk(place: &Place, name: &Name, spare: usize) -> Result<Option<Walk>> {
+pub fn walk(place: &Place, name: &str, spare: usize) -> Result<Option<Walk>> {
     let root = place.of(name);
-    let dir = match openat(&place.fd, name.as_str(), OPEN | OFlag::O_DIRECTORY, Mode::empty()) {
+    let dir = match openat(&place.fd, name, OPEN | OFlag::O_DIRECTORY, Mode::empty()) {
         Ok(dir) => dir,
         Err(nix::Error::ENOENT) => return Ok(None),
         Err(nix::Error::ELOOP | nix::Error::ENOTDIR) => {
