@@ -82,7 +82,7 @@ impl Repo {
     ///
     /// # Errors
     /// [`Error::Failed`] if git cannot tell.
-    pub fn tags<'n>(&self, name: &Name, all: impl Iterator<Item = &'n Name> + Clone) -> Result<Vec<Tag>> {
+    pub fn tags<'n>(&self, name: &Name, all: &(impl Iterator<Item = &'n Name> + Clone)) -> Result<Vec<Tag>> {
         let pattern = format!("refs/tags/{name}-v*");
         let done = self.must("list the tags of", name, &["for-each-ref", "--format=%(refname:strip=2)", &pattern])?;
         let mut tags: Vec<Tag> = done.text().lines().filter_map(|tag| Tag::parse(tag, name, all.clone())).collect();
@@ -98,7 +98,7 @@ impl Repo {
         &self,
         name: &Name,
         version: &Version,
-        all: impl Iterator<Item = &'n Name> + Clone,
+        all: &(impl Iterator<Item = &'n Name> + Clone),
     ) -> Result<Tag> {
         let found = self.tags(name, all)?.into_iter().find(|tag| tag.version == *version);
         found.ok_or_else(|| {

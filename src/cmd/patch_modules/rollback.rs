@@ -85,7 +85,7 @@ pub fn put(
     let name = &module.name;
     let repo = Repo::find(&site.paths, &site.settings.dir)?;
     repo.check_at_rest(&site.paths)?;
-    let tag = repo.tag_of(name, target, manifest.names())?;
+    let tag = repo.tag_of(name, target, &manifest.names())?;
     let dir = Dir::open(&site.paths.at(&site.settings.dir))?;
     let draft = site.settings.dir.join(swap::draft_name(name));
     let index = site.settings.state.join(format!("{name}.index"));

@@ -26,7 +26,7 @@ pub fn show(site: &Site, name: &str, json: bool) -> Result<Exit> {
     let (_, manifest) = site.manifest()?;
     let module = &manifest.modules[manifest.find(name)?];
     let repo = Repo::find(&site.paths, &site.settings.dir)?;
-    let tags = repo.tags(&module.name, manifest.names())?;
+    let tags = repo.tags(&module.name, &manifest.names())?;
     let line = |tag: &'_ Tag| -> (bool, bool) {
         (module.version.as_ref() == Some(&tag.version), module.last_safe.as_ref() == Some(&tag.version))
     };
