@@ -3,10 +3,7 @@
 //! The new one is made beside it, hashed and on disk before anything happens to the old one, which is kept aside under a name that no
 //! manifest may have. After a cut in between, the inode under the module's name tells on which side of the exchange it was.
 
-use std::fs::File;
 use std::path::Path;
-
-use walkdir::WalkDir;
 
 use super::history::{Event, Rolling};
 use super::name::Name;
@@ -82,7 +79,7 @@ pub fn swap(
 }
 
 fn made(place: &Place, draft: &str, path: &Path) -> Result<Tree> {
-    flush(path)?;
+    replace::flush_tree(path)?;
     place.read_any(draft)?.ok_or_else(|| Error::failed("find", path.display(), "it was there just now"))
 }
 
@@ -145,17 +142,4 @@ fn aside(dir: &Dir, name: &Name, now: Moment) -> Result<String> {
         }
     }
     Err(Error::failed("keep aside", name, format!("there are {AGAIN} of {plain} already; remove some")))
-}
-
-/// Everything in a directory, and the directory, is on disk from here on.
-fn flush(path: &Path) -> Result<()> {
-    for entry in WalkDir::new(path).contents_first(true) {
-        let entry = entry.map_err(|why| Error::failed("read", path.display(), why))?;
-        if entry.file_type().is_symlink() {
-            continue;
-        }
-        let flushed = File::open(entry.path()).and_then(|file| file.sync_all());
-        flushed.map_err(Error::io("flush", entry.path()))?;
-    }
-    Ok(())
 }

@@ -64,39 +64,40 @@ impl Fence {
         Self::below(&place(&mounts, &own)?)
     }
 
-    /// The same with limits, in the nearest control group above us that can keep them; where none can, without.
-    pub fn make_with(limits: Limits) -> Option<Self> {
+    /// The same where these limits can be kept, in the nearest control group above us that hands them down; where none does, as
+    /// [`Fence::make`]. The limits are set by [`Fence::keep`], when we are not inside any more.
+    pub fn make_for(limits: Limits) -> Option<Self> {
         if limits == Limits::NONE {
             return Self::make();
         }
         Self::limited(limits).or_else(Self::make)
     }
 
+    /// Keeps everybody in it to these limits; whether the kernel does.
+    pub fn keep(&self, limits: Limits) -> bool {
+        // Without swap the kernel has no file for it.
+        let say = |(file, words): (&str, String)| {
+            std::fs::write(self.dir.join(file), words).is_ok() || file == "memory.swap.max"
+        };
+        limits.files().into_iter().all(say)
+    }
+
     /// Whether limits can be kept here.
     pub fn can_limit(limits: Limits) -> bool {
-        limits == Limits::NONE || Self::limited(limits).is_some()
+        limits == Limits::NONE || Self::limited(limits).is_some_and(|fence| fence.keep(limits))
     }
 
     fn limited(limits: Limits) -> Option<Self> {
         let mounts = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
         let own = std::fs::read_to_string("/proc/self/cgroup").ok()?;
-        let outside = place(&mounts, &own)?;
-        let top = place(&mounts, "0::/")?;
-        for above in outside.ancestors().take_while(|above| above.starts_with(&top)) {
-            if hands_down(above, limits)
-                && let Some(mut fence) = Self::below(above)
-            {
-                fence.outside.clone_from(&outside);
-                let say = |(file, words): (&str, String)| {
-                    // Without swap the kernel has no file for it.
-                    std::fs::write(fence.dir.join(file), words).is_ok() || file == "memory.swap.max"
-                };
-                if limits.files().into_iter().all(say) {
-                    return Some(fence);
-                }
-            }
-        }
-        None
+        let (outside, top) = (place(&mounts, &own)?, place(&mounts, "0::/")?);
+        let above: Vec<&Path> = outside.ancestors().take_while(|above| above.starts_with(&top)).collect();
+        // One that hands them down already is better than one that is told to.
+        let on = above.iter().find(|dir| hands_down(dir, limits));
+        let dir = on.or_else(|| above.iter().find(|dir| is_told_to_hand_down(dir, limits)))?;
+        let mut fence = Self::below(dir)?;
+        fence.outside.clone_from(&outside);
+        Some(fence)
     }
 
     fn below(outside: &Path) -> Option<Self> {
@@ -170,14 +171,16 @@ impl Drop for Fence {
     }
 }
 
-/// Whether a control group hands these controllers down to those below it, now if not before. One that holds processes cannot, unless
-/// it is the top.
+/// Whether a control group hands these controllers down to those below it.
 fn hands_down(dir: &Path, limits: Limits) -> bool {
-    let file = dir.join("cgroup.subtree_control");
-    limits.controllers().into_iter().all(|controller| {
-        let on = std::fs::read_to_string(&file).unwrap_or_default();
-        on.split_whitespace().any(|word| word == controller) || std::fs::write(&file, format!("+{controller}")).is_ok()
-    })
+    let on = std::fs::read_to_string(dir.join("cgroup.subtree_control")).unwrap_or_default();
+    limits.controllers().iter().all(|controller| on.split_whitespace().any(|word| word == *controller))
+}
+
+/// The same, if it is told to. One that holds processes cannot, unless it is the top.
+fn is_told_to_hand_down(dir: &Path, limits: Limits) -> bool {
+    let words: Vec<String> = limits.controllers().iter().map(|controller| format!("+{controller}")).collect();
+    std::fs::write(dir.join("cgroup.subtree_control"), words.join(" ")).is_ok()
 }
 
 /// Moves a process, 0 for ourselves.

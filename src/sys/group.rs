@@ -84,9 +84,11 @@ impl Group {
             None => command.spawn(),
         };
         let _alone = birth();
-        let fence = if self.reach == Reach::All { Fence::make_with(self.limits) } else { None };
+        let fence = if self.reach == Reach::All { Fence::make_for(self.limits) } else { None };
         let Some(fence) = fence else { return start() };
         let (fence, child) = fence.within(start);
+        // Not before: what we allocate ourselves while we are inside would count, and at its end we would be killed.
+        let _ = fence.as_ref().is_some_and(|fence| fence.keep(self.limits));
         self.fence = fence;
         child
     }

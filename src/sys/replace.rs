@@ -12,6 +12,7 @@ use std::path::Path;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, fchmod};
 use nix::unistd::{Gid, Uid, fchown, linkat, symlinkat};
+use walkdir::WalkDir;
 
 use super::dir::Dir;
 use crate::error::{Error, Result};
@@ -129,6 +130,22 @@ pub fn exchange_tree(dir: &Dir, draft: &str, name: &str) -> Result<()> {
     let flags = if dir.has(name)? { rustix::fs::RenameFlags::EXCHANGE } else { rustix::fs::RenameFlags::NOREPLACE };
     rustix::fs::renameat_with(&dir.fd, draft, &dir.fd, name, flags).map_err(Error::io("exchange", dir.join(name)))?;
     dir.sync()
+}
+
+/// Everything in a directory, and the directory, is on disk from here on. Links are not followed.
+///
+/// # Errors
+/// [`Error::Io`].
+pub fn flush_tree(path: &Path) -> Result<()> {
+    for entry in WalkDir::new(path).contents_first(true) {
+        let entry = entry.map_err(Error::io("read", path))?;
+        if entry.file_type().is_symlink() {
+            continue;
+        }
+        let flushed = File::open(entry.path()).and_then(|file| file.sync_all());
+        flushed.map_err(Error::io("flush", entry.path()))?;
+    }
+    Ok(())
 }
 
 /// Removes a directory with all that is in it; nothing there is fine. For drafts and what was put aside: it is not one step.

@@ -9,7 +9,7 @@ use nix::unistd::Pid;
 use crate::bench::{Bench, executable};
 
 fn wait_until(what: &str, mut is: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(60);
+    let end = Instant::now() + Duration::from_mins(1);
     while !is() {
         assert!(Instant::now() < end, "{what}");
         std::thread::sleep(Duration::from_millis(20));
@@ -212,7 +212,7 @@ fn after_a_failure_exactly_those_run_that_do_not_depend_on_it_in_any_graph() {
         }
         bench.well(&["checksum", "--write"]);
         let (code, words) = bench.says(&["apply", "--jobs", "3"]);
-        let mut spoilt = vec![false; 12];
+        let mut spoilt = [false; 12];
         for n in 0..12 {
             spoilt[n] = needs[n].iter().any(|need| spoilt[*need] || bad[*need]);
         }

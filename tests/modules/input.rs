@@ -1,5 +1,7 @@
 //! Bad input: a clear error, and nothing is changed.
 
+use std::fmt::Write;
+
 use crate::bench::Bench;
 
 #[test]
@@ -31,7 +33,7 @@ fn a_broken_manifest_stops_every_command_with_line_and_column() {
 fn ten_thousand_modules_in_one_chain_are_planned() {
     let mut list = String::from("{\"updates\": [{\"name\": \"m0\"}");
     for n in 1..10_000 {
-        list += &format!(",\n{{\"name\": \"m{n}\", \"requires\": [\"m{}\"]}}", n - 1);
+        write!(list, ",\n{{\"name\": \"m{n}\", \"requires\": [\"m{}\"]}}", n - 1).unwrap();
     }
     let bench = Bench::new(&(list + "]}"));
     let words = bench.well(&["apply", "--dry-run"]);

@@ -24,7 +24,7 @@ pub fn left_behind(site: &Site) -> Result<()> {
         Err(error) if error.is_missing() => return Ok(()),
         other => other?,
     };
-    for name in dir.names()? {
+    for name in dir.names()?.into_iter().filter(|name| !name.starts_with('.')) {
         let Some(worker) = worker::left_behind(&marks.join(&name))? else { continue };
         let group = worker.group();
         if !worker.is_overdue() {

@@ -64,6 +64,7 @@ fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
     let text = site.paths.inside(&tree.path().join("requirements.txt"));
     let built = build(site, &draft, &text).and_then(|()| {
         tree.check()?;
+        replace::flush_tree(&site.paths.at(&draft))?;
         let dir = Dir::open(&site.paths.at(&draft))?;
         replace::replace(&dir, MADE_OF, format!("{made_of}\n").as_bytes(), 0o644)?;
         replace::exchange_tree(&above, &format!(".{name}.draft"), &last.to_string_lossy())
