@@ -17,7 +17,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers run-peers-sample crash-sample crash run-crash run-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
+.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers run-peers-sample crash-sample crash run-crash run-crash-sample modules-crash modules-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -29,11 +29,11 @@ build:
 BESIDE = $(MAKE) -j3 --output-sync=target
 check: ground lint
 	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients run-peers-sample lock-backends-sample run-crash-sample
+	$(BESIDE) chain-sample faults-sample lock-proof-sample lock-clients run-peers-sample lock-backends-sample run-crash-sample modules-crash-sample
 	$(BESIDE) crash-sample demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
-NEEDED := apt-utils binutils busybox-static curl debootstrap dpkg-dev gcc gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
+NEEDED := apt-utils binutils busybox-static curl debootstrap dpkg-dev gcc git gpg gpgv iproute2 libc6-dev man-db minisign musl-tools \
           openssl python3 python3-venv shellcheck strace systemd-container time xz-utils zstd
 tools:
 	@missing=""; for p in $(NEEDED); do dpkg -s $$p >/dev/null 2>&1 || missing="$$missing $$p"; done; \
@@ -123,6 +123,12 @@ run-crash-sample: tree
 	python3 -m tests.run_crash --sample 24
 run-crash: tree
 	python3 -m tests.run_crash
+
+# patch-modules: killed at every call that changes something takes some minutes.
+modules-crash-sample: tree
+	python3 -m tests.modules_crash --sample 40
+modules-crash: tree
+	python3 -m tests.modules_crash
 
 # The lock service: killed under load and at every call that changes its store; what clients saw against its history; no answer before
 # the flush.

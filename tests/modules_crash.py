@@ -119,8 +119,8 @@ class Scene:
 
     def ground(self):
         base = re.escape(str(self.base))
-        passing = re.compile(rf"^{base}/(state/lock|state/work(/.*)?|state/a\.index(\.lock)?|log(/.*)?|witness|modules/\.git/.*)$")
-        return Ground(re.compile(rf"^{base}/state/history$"), passing, (f"{self.dir}/.a.draft/",))
+        passing = re.compile(rf"^{base}/(state/lock|state/work(/.*)?|state/rollback(/.*)?|log(/.*)?|witness|modules/\.git/.*)$")
+        return Ground(re.compile(rf"^{base}/state/history$"), passing, (f"{self.dir}/.a.patch-modules.draft/",))
 
 
 def at_the_kill(scene):
@@ -157,7 +157,7 @@ def after(scene):
             yield f"not what the manifest says: {verified.stdout}{verified.stderr}"
         if scene.snapshot() != scene.versions[manifest["a"]["version"]]:
             yield f"the manifest says {manifest['a']['version']}, and module a is another version"
-    for left in [*scene.dir.glob(".*draft"), *scene.state.glob(".*draft"), *scene.state.glob("*.index")]:
+    for left in [*scene.dir.glob(".*draft"), *scene.state.glob(".*draft"), *scene.state.glob("rollback")]:
         yield f"{left} is left behind"
     again = scene.run(*SCENES[scene.name])
     if again.returncode and not (scene.name == "unhealthy" and again.returncode == 1):
@@ -176,7 +176,7 @@ def end(scene):
         yield "the manifest was not told when they were applied"
     if scene.name == "checksum" and scene.run("verify").returncode:
         yield "the checksums were not written"
-    if scene.name == "unhealthy" and (scene.snapshot() != scene.versions["1"] or manifest["a"]["version"] != "1"):
+    if scene.name == "unhealthy" and (scene.snapshot() != scene.versions["2"] or manifest["a"]["version"] != "2"):
         yield "what is not well was not rolled back"
 
 

@@ -14,6 +14,8 @@ use crate::sys::clock::Moment;
 use crate::sys::dir::Dir;
 use crate::sys::replace;
 
+/// Behind the name of a version that is being made; nobody else calls a directory so.
+const DRAFT: &str = ".patch-modules.draft";
 /// So many former versions of one second.
 const AGAIN: usize = 1000;
 
@@ -22,7 +24,13 @@ pub type Tell<'a> = &'a mut dyn FnMut(Event, Draft) -> Result<()>;
 
 /// The name under which a version is made.
 pub fn draft_name(name: &Name) -> String {
-    format!(".{name}.draft")
+    format!(".{name}{DRAFT}")
+}
+
+/// Whether a name is one of those.
+pub fn is_draft_name(name: &str) -> bool {
+    let inner = name.strip_prefix('.').and_then(|rest| rest.strip_suffix(DRAFT));
+    inner.is_some_and(|inner| Name::new(inner).is_ok())
 }
 
 /// What is to be put in the place of what, for the history.
@@ -55,7 +63,10 @@ pub fn swap(
     let draft = draft_name(name);
     let path = dir.join(&draft);
     replace::remove_tree(&path)?;
-    let made = Dir::create(&path, 0o755).and_then(|_| fill()).and_then(|()| made(place, &draft, &path));
+    let made = std::fs::create_dir(&path)
+        .map_err(Error::io("make", &path))
+        .and_then(|()| fill())
+        .and_then(|()| made(place, &draft, &path));
     let (tree, aside) = match made.and_then(|tree| Ok((tree, aside(dir, name, now)?))) {
         Ok(made) => made,
         Err(error) => {

@@ -207,6 +207,18 @@ mod tests {
     use super::*;
 
     #[test]
+    fn limits_are_said_as_the_kernel_reads_them() {
+        let limits = Limits { memory: Some(64 << 20), cpu: Some(150) };
+        let expected = [("memory.max", "67108864"), ("memory.swap.max", "0"), ("cpu.max", "150000 100000")];
+        assert_eq!(limits.files(), expected.map(|(file, words)| (file, words.to_string())));
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::write(scratch.path().join("cgroup.subtree_control"), "cpu pids\n").unwrap();
+        assert!(!hands_down(scratch.path(), limits));
+        assert!(hands_down(scratch.path(), Limits { memory: None, cpu: Some(1) }));
+        assert!(hands_down(scratch.path(), Limits::NONE));
+    }
+
+    #[test]
     fn the_place_is_found_in_a_unified_and_in_a_mixed_hierarchy() {
         let unified = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw\n";
         let mixed = "31 30 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n40 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 c rw\n";

@@ -155,9 +155,9 @@ fn a_second_run_waits_for_its_own_turn_and_a_killed_one_is_told_of() {
     kill(Pid::from_raw(module), Signal::SIGKILL).unwrap();
     assert!(bench.well(&["status"]).contains("a  cut short"));
     bench.program("a", &format!("echo a >> {}", bench.ran().display()));
-    bench.well(&["repair", "--accept", "a", "--reason", "mended"]);
-    let words = bench.well(&["apply"]);
+    let words = bench.well(&["repair", "--accept", "a", "--reason", "mended"]);
     assert!(words.contains("module a was at work since 20"), "{words}");
+    bench.well(&["apply"]);
     assert_eq!(bench.who_ran(), ["a", "b"]);
     assert!(!bench.well(&["apply"]).contains("was at work"));
 }

@@ -27,9 +27,7 @@ use super::{Apply, heal, rollback, voice};
 /// # Errors
 /// If nothing could be begun, or the history cannot be written: then nothing more is begun.
 pub fn apply(site: &Site, args: &Apply) -> Result<Exit> {
-    let mut open = site.lock()?;
-    heal::left_behind(site)?;
-    heal::heal(site, &mut open)?;
+    let open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let plan = Plan::new(&manifest, &args.names)?;
     let story = heal::story(site, &open)?;

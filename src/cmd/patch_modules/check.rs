@@ -11,8 +11,8 @@ use crate::module::sum;
 use crate::module::tree::{self, Tree};
 use crate::sys::dir::Dir;
 
-use super::facts;
 use super::site::{Open, Site};
+use super::{facts, heal};
 
 /// So many changed files of a module are named.
 const NAMED: usize = 20;
@@ -173,15 +173,13 @@ fn take(site: &Site, open: &mut Open, module: &Module, tree: &Tree, reason: &str
     open.history.add(site.now(), Event::Accepted, Some(module.name.as_str()), more)
 }
 
-/// The lock, for whoever changes the manifest; what an earlier start left untold is told first.
+/// The lock, for whoever changes the manifest.
 pub fn changeable(site: &Site) -> Result<Open> {
     if site.is_signed() {
         let why = "it is signed, and its signer changes it; put the checksum in there and sign it again";
         return Err(Error::refused(site.manifest_name(), why));
     }
-    let mut open = site.lock()?;
-    facts::tell(site, &mut open)?;
-    Ok(open)
+    heal::open(site)
 }
 
 /// The modules of these names, or all.

@@ -8,17 +8,28 @@ use crate::module::name::Name;
 use crate::module::swap::{self, Healed};
 use crate::sys::clock;
 use crate::sys::dir::Dir;
-use crate::sys::worker;
+use crate::sys::{replace, worker};
 
-use super::facts;
 use super::site::{Open, Site};
 use super::work::{self, GRACE};
+use super::{facts, rollback};
+
+/// The lock, for whoever changes something. What an earlier start has left open is put right first.
+///
+/// # Errors
+/// [`Error::Busy`] if another start is at work, or a module of one that was killed.
+pub fn open(site: &Site) -> Result<Open> {
+    let mut open = site.lock()?;
+    left_behind(site)?;
+    heal(site, &mut open)?;
+    Ok(open)
+}
 
 /// Nothing is begun beside a module whose run was killed while it goes on.
 ///
 /// # Errors
 /// [`Error::Busy`] if one is at work.
-pub fn left_behind(site: &Site) -> Result<()> {
+fn left_behind(site: &Site) -> Result<()> {
     let marks = work::marks(site);
     let dir = match Dir::open(&marks) {
         Err(error) if error.is_missing() => return Ok(()),
@@ -50,9 +61,10 @@ pub fn story(site: &Site, open: &Open) -> Result<Story> {
 ///
 /// # Errors
 /// If history or manifest cannot be read or written.
-pub fn heal(site: &Site, open: &mut Open) -> Result<()> {
+fn heal(site: &Site, open: &mut Open) -> Result<()> {
     let story = story(site, open)?;
     exchanges(site, open, &story)?;
+    tidy(site)?;
     for (name, past) in &story.modules {
         let Some(begun) = past.open else { continue };
         let words = format!("was at work since {} when its run was cut short", clock::stamp(begun));
@@ -75,6 +87,19 @@ fn exchanges(site: &Site, open: &mut Open, story: &Story) -> Result<()> {
             Healed::Back => "it is as it was".to_string(),
         };
         exit::warn(format_args!("the rollback of module {name} was cut short; {words}"));
+    }
+    Ok(())
+}
+
+/// Versions that were being made when somebody was killed, and what git wrote meanwhile.
+fn tidy(site: &Site) -> Result<()> {
+    replace::remove_tree(&site.paths.at(rollback::scratch(site)))?;
+    let dir = match Dir::open(&site.paths.at(&site.settings.dir)) {
+        Err(error) if error.is_missing() => return Ok(()),
+        other => other?,
+    };
+    for name in dir.names()?.into_iter().filter(|name| swap::is_draft_name(name)) {
+        replace::remove_tree(&dir.join(name))?;
     }
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! `rollback`: a former version of a module back in its place, by hand or after a health check that failed.
 
+use std::path::PathBuf;
+
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::record::Draft;
@@ -11,6 +13,7 @@ use crate::module::swap::{self, Intent, Tell};
 use crate::module::version::Version;
 use crate::sys::clock::Moment;
 use crate::sys::dir::Dir;
+use crate::sys::replace;
 
 use super::site::Site;
 use super::{Rollback, check, facts, heal};
@@ -30,9 +33,7 @@ pub struct Back {
 /// # Errors
 /// If there is no such version, or it cannot be put there; nothing has changed then.
 pub fn rollback(site: &Site, args: &Rollback) -> Result<Exit> {
-    let mut open = site.lock()?;
-    heal::left_behind(site)?;
-    heal::heal(site, &mut open)?;
+    let mut open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let module = &manifest.modules[manifest.find(&args.name)?];
     let past = heal::story(site, &open)?.past(module.name.as_str());
@@ -88,11 +89,14 @@ pub fn put(
     let tag = repo.tag_of(name, target, &manifest.names())?;
     let dir = Dir::open(&site.paths.at(&site.settings.dir))?;
     let draft = site.settings.dir.join(swap::draft_name(name));
-    let index = site.settings.state.join(format!("{name}.index"));
+    // git leaves a lock beside its index if it is killed: so both are in a directory that is new each time.
+    let scratch = scratch(site).join(name.as_str());
     let fill = || {
-        let done = repo.check_out(name, &tag, &draft, &index);
-        let _ = std::fs::remove_file(site.paths.at(&index));
-        done
+        let place = site.paths.at(&scratch);
+        replace::remove_tree(&place)?;
+        Dir::create(&place, 0o700)?;
+        repo.check_out(name, &tag, &draft, &scratch.join("index"))?;
+        replace::remove_tree(&place)
     };
     let intent = Intent {
         from: module.version.as_ref().map(ToString::to_string),
@@ -106,6 +110,11 @@ pub fn put(
         past.applied.iter().chain(&past.earlier).find(|applied| applied.version.as_deref() == Some(target.as_str()));
     let differs = ran.and_then(|ran| ran.checksum.as_ref()).is_some_and(|sum| *sum != tree.checksum);
     Ok(Back { version: target.clone(), tag: tag.text, aside, differs })
+}
+
+/// Where git works meanwhile, as seen from inside the root.
+pub fn scratch(site: &Site) -> PathBuf {
+    site.settings.state.join("rollback")
 }
 
 /// What came of it, for people.

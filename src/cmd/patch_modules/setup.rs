@@ -12,6 +12,7 @@ use crate::sys::dir::Dir;
 use crate::sys::process::{Finished, Job};
 use crate::sys::replace;
 
+use super::heal;
 use super::ready::{MADE_OF, venv};
 use super::site::Site;
 use super::work::GRACE;
@@ -24,7 +25,7 @@ const TIME: Duration = Duration::from_hours(1);
 /// # Errors
 /// If there is no python3, or the requirements cannot be had; what was there before still is.
 pub fn setup(site: &Site, names: &[String]) -> Result<Exit> {
-    let _open = site.lock()?;
+    let _open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let chosen: Vec<usize> =
         if names.is_empty() { (0..manifest.modules.len()).collect() } else { manifest.find_all(names)? };

@@ -7,6 +7,7 @@ use crate::exit::{self, Exit};
 use crate::module::repo::Repo;
 use crate::module::version::Tag;
 
+use super::heal;
 use super::site::Site;
 
 #[derive(Debug, Serialize)]
@@ -56,7 +57,7 @@ pub fn show(site: &Site, name: &str, json: bool) -> Result<Exit> {
 /// # Errors
 /// If it has no version, or is not committed.
 pub fn tag(site: &Site, name: &str) -> Result<Exit> {
-    let _open = site.lock()?;
+    let _open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let module = &manifest.modules[manifest.find(name)?];
     let Some(version) = &module.version else {
