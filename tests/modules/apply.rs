@@ -181,7 +181,8 @@ fn a_signal_ends_the_module_and_begins_no_other() {
     let done = run.wait_with_output().unwrap();
     assert_eq!(done.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&done.stderr).contains("signal 15 ends this run"), "{done:?}");
-    assert_eq!(bench.who_ran(), ["ended"]);
+    // A group and the fence around it are each told.
+    assert!(!bench.who_ran().is_empty() && bench.who_ran().iter().all(|who| who == "ended"));
     assert!(bench.well(&["status"]).contains("a  unfinished"));
 }
 

@@ -1,30 +1,6 @@
 //! Versions in git, and the way back.
 
-use std::process::{Command, Output};
-
 use crate::bench::Bench;
-
-/// git in the modules' directory, with nobody's own configuration.
-fn git(bench: &Bench, args: &[&str]) -> Output {
-    let mut command = Command::new("git");
-    for (key, value) in [("user.name", "t"), ("user.email", "t@example.org"), ("init.defaultBranch", "main")] {
-        command.arg("-c").arg(format!("{key}={value}"));
-    }
-    let place = bench.dir();
-    command
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_SYSTEM", "/dev/null")
-        .current_dir(place)
-        .args(args)
-        .output()
-        .unwrap()
-}
-
-fn well(bench: &Bench, args: &[&str]) -> String {
-    let done = git(bench, args);
-    assert!(done.status.success(), "{args:?}: {done:?}");
-    String::from_utf8_lossy(&done.stdout).into_owned()
-}
 
 /// Makes a version of module a, runs it and tags it.
 fn deploy(bench: &Bench, version: &str) {
@@ -35,15 +11,15 @@ fn deploy(bench: &Bench, version: &str) {
     std::fs::write(bench.path(&format!("a/only-{version}")), version).unwrap();
     bench.well(&["checksum", "--write"]);
     bench.well(&["apply"]);
-    well(bench, &["add", "-A"]);
-    well(bench, &["commit", "-qm", version]);
+    bench.git(&["add", "-A"]);
+    bench.git(&["commit", "-qm", version]);
     bench.well(&["tag", "a"]);
 }
 
 /// A repository with versions 1.9, 1.10 of module a; 1.10 is wanted and runs.
 fn scene(fields: &str) -> Bench {
     let bench = Bench::of(&[("a", &format!("\"version\": \"0\"{fields}"))]);
-    well(&bench, &["init", "-q"]);
+    bench.git(&["init", "-q"]);
     for version in ["1.9", "1.10"] {
         deploy(&bench, version);
         std::fs::remove_file(bench.path(&format!("a/only-{version}"))).unwrap();
@@ -77,7 +53,7 @@ fn versions_are_listed_as_numbers_and_the_one_before_is_put_back() {
     assert_eq!(std::fs::read_to_string(bench.path(&aside[0]).join("local change")).unwrap(), "precious");
     bench.well(&["apply"]);
     assert_eq!(bench.who_ran().last().unwrap(), "a 1.9");
-    let status = well(&bench, &["status", "--porcelain", "--untracked-files=no", "manifest.json"]);
+    let status = bench.git(&["status", "--porcelain", "--untracked-files=no", "manifest.json"]);
     assert!(status.contains("manifest.json"), "the index is as it was, only the files differ: {status}");
     bench.well(&["rollback", "a", "--to", "1.10"]);
     assert!(bench.path("a/only-1.10").exists());
@@ -124,17 +100,17 @@ fn a_failed_health_check_puts_the_version_before_back_and_says_so() {
 fn what_cannot_be_put_back_changes_nothing() {
     let bench = scene("");
     let before = (bench.manifest(), bench.well(&["checksum", "a"]));
-    well(&bench, &["tag", "a-v1.5-20240101", "HEAD~1"]);
+    bench.git(&["tag", "a-v1.5-20240101", "HEAD~1"]);
     let nowhere = "0123456789012345678901234567890123456789";
     std::fs::write(bench.path(".git/refs/tags/a-v1.6-20240101"), format!("{nowhere}\n")).unwrap();
     let words = bench.fails(&["rollback", "a", "--to", "1.6"], 1, "tag a-v1.6-20240101");
     assert!(words.contains("points to nothing that is here"), "{words}");
     std::fs::remove_file(bench.path(".git/refs/tags/a-v1.6-20240101")).unwrap();
     std::fs::write(bench.path("other"), "").unwrap();
-    well(&bench, &["checkout", "-q", "--orphan", "empty"]);
-    well(&bench, &["rm", "-rqf", "--cached", "a"]);
-    well(&bench, &["commit", "-qm", "without a"]);
-    well(&bench, &["tag", "a-v1.7-20240101"]);
+    bench.git(&["checkout", "-q", "--orphan", "empty"]);
+    bench.git(&["rm", "-rqf", "--cached", "a"]);
+    bench.git(&["commit", "-qm", "without a"]);
+    bench.git(&["tag", "a-v1.7-20240101"]);
     bench.fails(&["rollback", "a", "--to", "1.7"], 1, "the module is not in it");
     std::fs::write(bench.path(".git/MERGE_HEAD"), format!("{nowhere}\n")).unwrap();
     bench.fails(&["rollback", "a", "--to", "1.5"], 1, "a merge is under way in its repository");
@@ -149,7 +125,7 @@ fn without_git_or_a_repository_the_way_out_is_told() {
     let bench = Bench::of(&[("a", "\"version\": \"1\"")]);
     bench.fails(&["versions", "a"], 1, "it must be in a git repository: not a git repository");
     bench.fails(&["tag", "a"], 1, "not a git repository");
-    well(&bench, &["init", "-q"]);
+    bench.git(&["init", "-q"]);
     bench.fails(&["tag", "a"], 1, "it has changes that are not committed");
     assert!(bench.well(&["versions", "a"]).contains("no tag a-v*"));
 }
@@ -158,9 +134,9 @@ fn without_git_or_a_repository_the_way_out_is_told() {
 fn a_tag_that_holds_a_link_that_leads_out_is_refused() {
     let bench = scene("");
     std::os::unix::fs::symlink("/etc/passwd", bench.path("a/link")).unwrap();
-    well(&bench, &["add", "-A"]);
-    well(&bench, &["commit", "-qm", "evil"]);
-    well(&bench, &["tag", "a-v6-20240101"]);
+    bench.git(&["add", "-A"]);
+    bench.git(&["commit", "-qm", "evil"]);
+    bench.git(&["tag", "a-v6-20240101"]);
     std::fs::remove_file(bench.path("a/link")).unwrap();
     bench.fails(&["rollback", "a", "--to", "6"], 1, "the link leads out of the module");
     assert!(asides(&bench).is_empty() && bench.path("a/only-1.10").exists());

@@ -83,6 +83,18 @@ impl Bench {
         std::fs::write(self.path("manifest.json"), text).unwrap();
     }
 
+    /// git in the modules' directory, with nobody's own configuration; it must succeed.
+    pub fn git(&self, args: &[&str]) -> String {
+        let mut command = Command::new("git");
+        for (key, value) in [("user.name", "t"), ("user.email", "t@example.org"), ("init.defaultBranch", "main")] {
+            command.arg("-c").arg(format!("{key}={value}"));
+        }
+        command.env("GIT_CONFIG_GLOBAL", "/dev/null").env("GIT_CONFIG_SYSTEM", "/dev/null").current_dir(self.dir());
+        let done = command.args(args).output().unwrap();
+        assert!(done.status.success(), "{args:?}: {done:?}");
+        String::from_utf8_lossy(&done.stdout).into_owned()
+    }
+
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_patch-modules"));
         command.arg("--config").arg(self.scratch.path().join("config.ini")).args(args);

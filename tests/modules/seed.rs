@@ -96,6 +96,28 @@ fn the_seeds_example_goes_from_checksums_to_the_last_module() {
 }
 
 #[test]
+fn the_seeds_example_goes_through_a_failure_and_back() {
+    let bench = scene();
+    bench.well(&["checksum", "--write"]);
+    bench.well(&["setup"]);
+    bench.git(&["init", "-q"]);
+    bench.git(&["add", "-A"]);
+    bench.git(&["commit", "-qm", "all"]);
+    bench.well(&["tag", "adblock"]);
+    bench.program("adblock", "echo no list to be had\nexit 1");
+    bench.write_manifest(&bench.manifest().replace("\"version\": \"1.0.0\"", "\"version\": \"1.1.0\""));
+    bench.well(&["checksum", "--write", "adblock"]);
+    let words = bench.fails(&["apply"], 1, "module adblock 1.1.0 failed: exit code 1");
+    assert!(words.contains("adblock | no list to be had"), "{words}");
+    assert!(words.contains("all_services: skipped: needs adblock, which failed"), "{words}");
+    assert!(words.contains("3 of 5 modules applied, 1 failed, 1 skipped"), "{words}");
+    assert_eq!(bench.who_ran(), ["atuin", "filebrowser", "gogs"]);
+    assert!(bench.well(&["rollback", "adblock", "--last-safe"]).contains("adblock: rolled back to 1.0.0"));
+    bench.well(&["verify"]);
+    assert!(bench.well(&["apply", "adblock"]).contains("adblock 1.0.0: applied"));
+}
+
+#[test]
 fn what_main_gives_back_decides() {
     for (code, exit, expected) in [
         ("def main(args=None):\n    return False\n", 1, "exit code 1"),

@@ -94,7 +94,8 @@ pub fn put(
     let fill = || {
         let place = site.paths.at(&scratch);
         replace::remove_tree(&place)?;
-        Dir::create(&place, 0o700)?;
+        // Nothing in it outlives this start, and nothing is flushed.
+        std::fs::create_dir_all(&place).map_err(Error::io("make", &place))?;
         repo.check_out(name, &tag, &draft, &scratch.join("index"))?;
         replace::remove_tree(&place)
     };
