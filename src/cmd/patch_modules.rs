@@ -30,8 +30,8 @@ use super::place::Place;
 use site::Site;
 
 const HELP: &str = "\
-Exit code 0: done; 1: a module failed, or is not what the manifest says; 75: another patch-modules is at work; 2: wrong arguments,
-configuration or manifest, and nothing was changed.
+Exit code 0: done; 1: a module failed, or is not what the manifest says; 75: another patch-modules
+is at work; 2: wrong arguments, configuration or manifest, and nothing was changed.
 
 Examples:  patch-modules verify                    is every module what the manifest says it is?
            patch-modules apply --dry-run           what would run, in which order
