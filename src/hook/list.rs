@@ -74,11 +74,11 @@ pub fn list(paths: &Paths, dir: &Path, whose: &Whose) -> Result<Option<Listed>> 
     Ok(Some(listed))
 }
 
-/// Whether a name is a directory, or a link to one.
+/// Whether a name is a directory, or a link to one. A link that leads nowhere is a script that cannot be started, and told then.
 fn is_directory(paths: &Paths, dir: &Dir, name: &str, path: &Path, whose: &Whose) -> Result<bool> {
     let kind = dir.look(name)?.map(|stat| SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()));
     if kind == Some(SFlag::S_IFLNK) {
-        return Ok(paths.at(links::resolve(paths.root(), path, whose.rule())?).is_dir());
+        return Ok(links::resolve(paths.root(), path, whose.rule()).is_ok_and(|target| paths.at(target).is_dir()));
     }
     Ok(kind == Some(SFlag::S_IFDIR))
 }

@@ -333,7 +333,7 @@ class Host:
 
     def leftovers(self):
         """What lies in its directories that a run at rest does not leave there."""
-        known = {"lib/state.run", "log/run.log", "run/patch/grants", self.local_lock}
+        known = {"lib/state.run", "log/run.log", "run/patch/grants", "run/patch/hold", self.local_lock}
         found = {f"{place}/{name}" for place in ("lib", "log", "run/patch") if (self.folder / place).exists()
                  for name in os.listdir(self.folder / place)}
         return sorted(found - known - {f"lib/{script.partition('/')[0]}" for script in SCRIPTS | TOLD})
