@@ -103,7 +103,7 @@ def served(rig, settings="", known_by=""):
     yield host.read("/etc/patch/lock.secret").strip()
     host.run(f"{{ {off[rig.kind]}; }} >/dev/null 2>&1")
     host.run(f"rm -rf /var/lib/patch-lockd /etc/patch/lockd.ini /etc/patch/lock.secret {ASK} {BASE} {SEEN} /etc/patch/run"
-             " /var/lib/patch/run /var/log/patch-run.log* /etc/cron.d/driver")
+             " /var/lib/patch/run /var/log/patch-run.log* /etc/cron.d/driver /root/another /etc/patch/other.secret")
 
 
 @contextlib.contextmanager
@@ -238,6 +238,18 @@ def w13_a_power_cut_in_update_is_picked_up_at_boot_by_the_dotenv_file(rig):
                      "10-reboot", "10-post_update")
 
 
+def another_host(rig, owner, client):
+    """As much of one below a directory as asks for a lock: its name, its identity, its credential."""
+    root = "/root/another"
+    section = LOCK.replace(OWNER, owner).replace("web01\n", f"{client}\n")
+    files = {"etc/patch/config.ini": section, "etc/machine-id": "b" * 32 + "\n", "proc/sys/kernel/random/boot_id": "0a1b-2c\n",
+             "proc/1/stat": f"1 (init) S {'0 ' * 18}4711 1 2 3\n", "proc/uptime": "100.00 0\n", "proc/cmdline": "quiet\n"}
+    for name, text in files.items():
+        rig.host.write(f"{root}/{name}", text)
+    rig.host.write(f"{root}/etc/patch/lock.secret", rig.host.read(f"/etc/patch/{client}.secret"), 0o600)
+    return root
+
+
 @case()
 def a_run_by_section_run_waits_for_its_lock_and_reboots(rig):
     """By our own units and scripts as they are installed; another host has the lock at first."""
@@ -245,15 +257,12 @@ def a_run_by_section_run_waits_for_its_lock_and_reboots(rig):
         scripts(rig)
         rig.host.write("/etc/patch/config.ini", rig.plain_config + f"\n[run]\ndir = {BASE}\n" + LOCK)
         at_boot(rig)
-        rig.host.write("/root/other.ini", LOCK.replace(OWNER, "web02.example.org").replace("web01\n", "other\n")
-                       .replace("lock.secret", "other.secret"))
         added = rig.host.output(["patch-lockd", "add-client", "other", "--owners", "web02*", "--locks", "web", "--secret-file",
                                  "/etc/patch/other.secret"])
         rig.host.write("/etc/patch/lockd.ini", rig.host.read("/etc/patch/lockd.ini") + "\n" + added, 0o600)
         rig.host.output("pkill -HUP -x patch-lockd")
-        elsewhere = ("patch-lock", "--config", "/root/other.ini")
+        elsewhere = ("patch-lock", "--root", another_host(rig, "web02.example.org", "other"))
         rig.tick(*elsewhere, "acquire", "web")
-        rig.host.remove("/var/lib/patch/grants")  # that was another host, which has its own
         boots = len(rig.host.boots)
         rig.spawn("patch-run") if rig.kind == "sysv" else rig.host.output(["systemctl", "start", "patch-run.service"])
         rig.host.wait_for(lambda: stands(rig, "queue") == [OWNER], 20, "the place in the queue")

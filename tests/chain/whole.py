@@ -51,11 +51,11 @@ def armed_by_touch_it_is_patched_at_the_maintenance_level_and_comes_back(rig):
 @case()
 def a_boot_confirms_by_itself_when_the_soak_is_over(rig):
     """init's own patchit stays until then: nobody waits for cron."""
-    rig.configure(soak="4s")
+    rig.configure(soak="12s")
     rig.stage()
     rig.go()
     equal(rig.names()[:1], ["patchdone"], "what is up before the soak is over")
-    rig.host.wait_for(lambda: "patchdone" not in rig.names(), 30, "the verdict")
+    rig.host.wait_for(lambda: "patchdone" not in rig.names(), 60, "the verdict")
     rig.patched()
     check("soak" not in rig.dated()[0], "waiting leaves no record")
 
