@@ -18,4 +18,5 @@ mod work;
 pub use judge::Whose;
 pub use listen::{Heard, Left};
 pub use run::{Failing, Ran, judge_dir, run_dir};
+pub use shebang::fault as shebang_fault;
 pub use work::{Done, Ended, Terms, run_command, run_program, run_script};

@@ -9,7 +9,7 @@ use crate::error::Result;
 
 const HOUR: Duration = Duration::from_hours(1);
 /// More at once than this is a slip of the pen.
-const MOST_JOBS: usize = 256;
+const MOST_JOBS: usize = 64;
 
 /// `[modules]`.
 #[derive(Debug, Clone)]

@@ -85,8 +85,16 @@ pub fn swap(
         inode,
     };
     tell(Event::RollingBack, words(&rolling).field("inode", inode.to_string()))?;
-    let kept = finish(dir, name, &rolling, tell)?;
-    Ok((tree, kept))
+    match finish(dir, name, &rolling, tell) {
+        Ok(kept) => Ok((tree, kept)),
+        // A mount point, or a file system that cannot exchange names: everything is as it was.
+        Err(error) if matches!(is_there(dir, name, &rolling), Ok(false)) => {
+            replace::remove_tree(&path)?;
+            tell(Event::NotRolledBack, Draft::note(&error.to_string()))?;
+            Err(error)
+        }
+        Err(error) => Err(error),
+    }
 }
 
 fn made(place: &Place, draft: &str, path: &Path) -> Result<Tree> {

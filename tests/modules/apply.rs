@@ -130,6 +130,17 @@ fn with_two_jobs_two_work_at_once() {
 }
 
 #[test]
+fn why_a_program_cannot_be_started_is_told() {
+    let bench = Bench::of(&[("dos", ""), ("plain", "")]);
+    executable(&bench.path("dos/index"), "#!/bin/sh\r\necho hi\r\n");
+    std::fs::remove_file(bench.path("plain/index")).unwrap();
+    std::fs::write(bench.path("plain/index"), "#!/bin/sh\n").unwrap();
+    bench.well(&["checksum", "--write"]);
+    let words = bench.fails(&["apply"], 1, "module plain failed: index is not executable; chmod +x it");
+    assert!(words.contains("module dos failed: not started") && words.contains("line"), "{words}");
+}
+
+#[test]
 fn a_failed_health_check_is_a_failure() {
     let bench = Bench::of(&[("a", "\"health\": \"./check it\""), ("b", "\"health\": [\"true\"]")]);
     executable(&bench.path("a/check"), "#!/bin/sh\necho checking $1\nexit 4\n");

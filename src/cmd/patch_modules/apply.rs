@@ -183,12 +183,24 @@ impl Night<'_> {
                 let done = {
                     let mut board = self.board();
                     board.history.add(self.site.now(), Event::Begun, Some(module.name.as_str()), more)?;
-                    board.done.join(" ")
+                    self.done(&board, step)
                 };
                 let work = Work { site: self.site, module, tree, stop: self.stop, run: self.run, done };
                 Ok(self.run(&work, words))
             }
         }
+    }
+
+    /// What a module is told of what is done: all of it, or only what it needs itself where that would be more than an environment holds.
+    fn done(&self, board: &Board, step: usize) -> String {
+        const LIMIT: usize = 100_000;
+        let all = board.done.join(" ");
+        if all.len() <= LIMIT {
+            return all;
+        }
+        let needs: Vec<&str> =
+            self.plan.steps[step].needs.iter().map(|need| self.module(*need).name.as_str()).collect();
+        needs.join(" ")
     }
 
     fn run(&self, work: &Work, words: &[std::ffi::OsString]) -> Verdict {
@@ -211,7 +223,7 @@ impl Night<'_> {
     /// After a health check that failed the version before is put back. What is said of it all.
     fn back(&self, module: &Module, why: &str) -> String {
         let past = self.story.past(module.name.as_str());
-        let Some(target) = rollback::before(module, &past) else {
+        let Some(target) = rollback::before(module, rollback::last_safe(self.site, module, &past), &past) else {
             return format!("{why}; it stays, for nothing says which version to go back to");
         };
         let now = self.site.now();

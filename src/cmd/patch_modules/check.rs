@@ -174,7 +174,7 @@ fn take(site: &Site, open: &mut Open, module: &Module, tree: &Tree, reason: &str
 }
 
 /// The lock, for whoever changes the manifest.
-pub fn changeable(site: &Site) -> Result<Open> {
+fn changeable(site: &Site) -> Result<Open> {
     if site.is_signed() {
         let why = "it is signed, and its signer changes it; put the checksum in there and sign it again";
         return Err(Error::refused(site.manifest_name(), why));

@@ -16,7 +16,7 @@ use crate::sys::dir::Dir;
 use crate::sys::replace;
 
 use super::site::Site;
-use super::{Rollback, check, facts, heal};
+use super::{Rollback, facts, heal};
 
 /// What came of it.
 pub struct Back {
@@ -39,8 +39,8 @@ pub fn rollback(site: &Site, args: &Rollback) -> Result<Exit> {
     let past = heal::story(site, &open)?.past(module.name.as_str());
     let target = match &args.to {
         Some(text) => Version::new(text).map_err(Error::Usage)?,
-        None if args.last_safe => module.last_safe.clone().ok_or_else(|| no_safe(module))?,
-        None => before(module, &past).ok_or_else(|| no_safe(module))?,
+        None if args.last_safe => last_safe(site, module, &past).ok_or_else(|| no_safe(module))?,
+        None => before(module, last_safe(site, module, &past), &past).ok_or_else(|| no_safe(module))?,
     };
     let (now, name) = (site.now(), module.name.to_string());
     let history = &mut open.history;
@@ -57,11 +57,17 @@ pub fn rollback(site: &Site, args: &Rollback) -> Result<Exit> {
 }
 
 /// The version to go back to without a word of which: the last safe one, or else the one that ran before.
-pub fn before(module: &Module, past: &Past) -> Option<Version> {
+pub fn before(module: &Module, safe: Option<Version>, past: &Past) -> Option<Version> {
     let is_another = |version: &Version| Some(version) != module.version.as_ref();
     let ran = past.applied.iter().chain(&past.earlier).filter_map(|applied| applied.version.as_deref());
-    let mut candidates = module.last_safe.clone().into_iter().chain(ran.filter_map(|text| Version::new(text).ok()));
+    let mut candidates = safe.into_iter().chain(ran.filter_map(|text| Version::new(text).ok()));
     candidates.find(is_another)
+}
+
+/// The version that was last marked as safe. A manifest that is signed was not told.
+pub fn last_safe(site: &Site, module: &Module, past: &Past) -> Option<Version> {
+    let marked = past.safe.as_deref().filter(|_| site.is_signed()).and_then(|text| Version::new(text).ok());
+    marked.or_else(|| module.last_safe.clone())
 }
 
 fn no_safe(module: &Module) -> Error {
@@ -130,13 +136,13 @@ pub fn words(module: &Module, back: &Back) -> String {
 /// # Errors
 /// If it has not run well, or not for long enough.
 pub fn safe(site: &Site, name: &str) -> Result<Exit> {
-    let mut open = check::changeable(site)?;
+    let mut open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let module = &manifest.modules[manifest.find(name)?];
     let past = heal::story(site, &open)?.past(name);
     let version =
         judge_safe(module, &past, site.now()).map_err(|why| Error::failed("call", format!("{name} safe"), why))?;
-    if module.last_safe.as_ref() == Some(version) {
+    if last_safe(site, module, &past).as_ref() == Some(version) {
         exit::out(format_args!("{name}: version {version} is the last safe one already"));
         return Ok(Exit::Done);
     }
@@ -193,13 +199,19 @@ mod tests {
 
     #[test]
     fn the_way_back_is_the_last_safe_version_or_the_one_that_ran_before() {
-        let (mut manifest, mut past) = scene();
-        assert_eq!(before(&manifest.modules[0], &past), None);
+        let (manifest, mut past) = scene();
+        let module = &manifest.modules[0];
+        assert_eq!(before(module, None, &past), None);
         let mut applied = past.applied.clone().unwrap();
         applied.version = Some("1.9".into());
         past.earlier = Some(applied);
-        assert_eq!(before(&manifest.modules[0], &past).unwrap().as_str(), "1.9");
-        manifest.modules[0].last_safe = Some(Version::new("1.5").unwrap());
-        assert_eq!(before(&manifest.modules[0], &past).unwrap().as_str(), "1.5");
+        assert_eq!(before(module, None, &past).unwrap().as_str(), "1.9");
+        let safe = Version::new("1.5").ok();
+        assert_eq!(before(module, safe, &past).unwrap().as_str(), "1.5");
+        assert_eq!(
+            before(module, module.version.clone(), &past).unwrap().as_str(),
+            "1.9",
+            "never the one that is there"
+        );
     }
 }

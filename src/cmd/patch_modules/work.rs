@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::ffi::OsString;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::error::Result;
 use crate::exit;
-use crate::hook::{Done, Ended, Heard, Terms, run_program};
+use crate::hook::{Done, Ended, Heard, Terms, run_program, shebang_fault};
 use crate::module::manifest::Module;
 use crate::module::tree::Tree;
 use crate::phase::log::Log;
@@ -106,6 +107,7 @@ impl Work<'_> {
         let (mut lines, mut waiting) = screen.into_inner();
         lines.finish(prefix.as_bytes(), &mut waiting);
         exit::pass_on(&waiting);
+        let done = done.map(|done| explained(done, &program, self.tree.path()));
         match &done {
             Ok(done) => log.say(Level::Info, done),
             Err(error) => log.say(Level::Error, error),
@@ -126,6 +128,23 @@ impl Work<'_> {
             ("PATCH_MODULES_RUN", self.run.to_string()),
         ]
     }
+}
+
+/// Why a program was not started, with what people can do about it.
+fn explained(mut done: Done, program: &str, dir: &Path) -> Done {
+    let Ended::NotStarted(why) = &mut done.ended else { return done };
+    let hint = if program == "python3" {
+        Some("python3 is not there; install it".to_string())
+    } else {
+        let mut head = Vec::new();
+        let file = Path::new(program).file_name().and_then(|name| std::fs::File::open(dir.join(name)).ok());
+        let read = file.and_then(|file| file.take(256).read_to_end(&mut head).ok());
+        read.and_then(|_| shebang_fault(&head))
+    };
+    if let Some(hint) = hint {
+        *why = format!("{why}: {hint}");
+    }
+    done
 }
 
 /// The directory of the marks of those who are at work.

@@ -24,6 +24,8 @@ pub struct Past {
     pub applied: Option<Applied>,
     /// The same of the version that succeeded before this one.
     pub earlier: Option<Applied>,
+    /// The version that was last marked as safe.
+    pub safe: Option<String>,
     /// It was begun, and nothing says how it ended.
     pub open: Option<Moment>,
     /// Another version was about to be put in its place, and nothing says whether it was.
@@ -124,7 +126,8 @@ impl Past {
             Event::Failed | Event::Unfinished => self.open = None,
             Event::RollingBack => self.rolling = rolling(record),
             Event::RolledBack | Event::NotRolledBack => self.rolling = None,
-            Event::Skipped | Event::Accepted | Event::Safe | Event::Written => {}
+            Event::Safe => self.safe = text("version"),
+            Event::Skipped | Event::Accepted | Event::Written => {}
         }
         self.last = Some((event, at, text("msg")));
     }
