@@ -50,6 +50,10 @@ impl Repo {
             git_dir: PathBuf::new(),
         };
         let found = repo.git(&["rev-parse", "--show-prefix", "--absolute-git-dir"])?;
+        if found.text().contains("dubious ownership") {
+            let why = "its git repository belongs to another user, who decides what git does there; chown -R root it";
+            return Err(Error::refused(modules.display(), why));
+        }
         if !found.is_success() {
             let why = format!("it must be in a git repository: {}", reason(&found));
             return Err(Error::failed("look for versions in", modules.display(), why));

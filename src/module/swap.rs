@@ -47,7 +47,7 @@ pub struct Intent {
 }
 
 /// Makes a version beside its place with `fill`, which gets the empty directory, and puts it there. What it is now, and the name under
-/// which the former one is kept, if there was one.
+/// which the former one is kept, if there was another one.
 ///
 /// # Errors
 /// If it cannot be made or is unfit; nothing has changed then.
@@ -84,6 +84,11 @@ pub fn swap(
         aside,
         inode,
     };
+    if place.read_any(name.as_str()).ok().flatten().is_some_and(|there| there.checksum == tree.checksum) {
+        replace::remove_tree(&path)?;
+        tell(Event::RolledBack, words(&rolling))?;
+        return Ok((tree, None));
+    }
     tell(Event::RollingBack, words(&rolling).field("inode", inode.to_string()))?;
     match finish(dir, name, &rolling, tell) {
         Ok(kept) => Ok((tree, kept)),

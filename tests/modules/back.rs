@@ -57,6 +57,9 @@ fn versions_are_listed_as_numbers_and_the_one_before_is_put_back() {
     assert!(status.contains("manifest.json"), "the index is as it was, only the files differ: {status}");
     bench.well(&["rollback", "a", "--to", "1.10"]);
     assert!(bench.path("a/only-1.10").exists());
+    let before = asides(&bench);
+    bench.well(&["rollback", "a", "--to", "1.10"]);
+    assert_eq!(asides(&bench), before, "what is there already is not put aside");
     bench.well(&["verify"]);
     let history = bench.well(&["history", "a"]);
     assert!(history.contains("a 1.9 rolling-back") && history.contains("a 1.10 rolled-back"), "{history}");
@@ -128,6 +131,18 @@ fn without_git_or_a_repository_the_way_out_is_told() {
     bench.git(&["init", "-q"]);
     bench.fails(&["tag", "a"], 1, "it has changes that are not committed");
     assert!(bench.well(&["versions", "a"]).contains("no tag a-v*"));
+}
+
+#[test]
+fn a_repository_of_another_user_is_refused() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    let bench = scene("");
+    let done = std::process::Command::new("chown").args(["-R", "4711"]).arg(bench.path(".git")).status().unwrap();
+    assert!(done.success());
+    bench.fails(&["rollback", "a"], 1, "its git repository belongs to another user");
+    assert!(bench.path("a/only-1.10").exists());
 }
 
 #[test]
