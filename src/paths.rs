@@ -207,6 +207,11 @@ impl Paths {
         self.at("/var/lib/patch/grants")
     }
 
+    /// The drivers of this host, a file each.
+    pub fn drivers(&self) -> PathBuf {
+        self.at("/var/lib/patch/drivers")
+    }
+
     /// The highest number that this host gave a grant itself.
     pub fn grant_number(&self) -> PathBuf {
         self.at("/var/lib/patch/grant-number")

@@ -4,6 +4,7 @@
 //! is next. Which phase follows which is pure; the state, the log and the configurations of the two updaters are files.
 
 pub mod date;
+pub mod drivers;
 pub mod log;
 pub mod name;
 pub mod run;

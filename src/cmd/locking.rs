@@ -23,6 +23,7 @@ use crate::lock::client::{self, Backend, Claim, Held, Released, claim};
 use crate::lock::name::{LockName, LockSet, quoted};
 use crate::paths::{self, Paths};
 use crate::phase;
+use crate::phase::drivers::{self, Other};
 use crate::phase::name::Phase;
 use crate::sys::clock::stamp;
 use crate::sys::dir::Dir;
@@ -74,12 +75,14 @@ fn driver(paths: &Paths, config: &Config) -> Result<Option<phase::run::Run>> {
     Ok(phase::run::read(&paths.at(&config.run.state))?.filter(|driver| driver.ended.is_none()))
 }
 
-/// What the driver of this host holds, at work or not. It is nobody else's to give back.
+/// What the drivers of this host hold, at work or not, whatever their configurations. It is nobody else's to give back.
 ///
 /// # Errors
 /// If its record cannot be read or trusted.
 pub fn of_driver(paths: &Paths, config: &Config) -> Result<Vec<Held>> {
-    Ok(driver(paths, config)?.map(|driver| parse(&driver.grants)).unwrap_or_default())
+    let mut held = driver(paths, config)?.map(|driver| parse(&driver.grants)).unwrap_or_default();
+    held.extend(drivers::others(paths, &config.run.state)?.iter().flat_map(Other::held));
+    Ok(held)
 }
 
 /// What the patch run of this host holds, the run that is to be confirmed among them; it is nobody else's to give back.

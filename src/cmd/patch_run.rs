@@ -27,7 +27,7 @@ use crate::lock::name::Note;
 use crate::paths::Paths;
 use crate::phase::date::Dates;
 use crate::phase::name::Phase;
-use crate::phase::settings::missing::missing_dirs;
+use crate::phase::settings::missing::{missing_base, missing_dirs};
 use crate::phase::settings::{self, CalledAs, Dialect, Level, Settings};
 use crate::phase::table::{Start, Starter};
 use crate::sys::lockfile::{self, Lock};
@@ -96,7 +96,7 @@ struct Args {
     #[arg(long, requires = "abandon")]
     keep_lock: bool,
     /// Print --status, --dry-run and --check-config as JSON
-    #[arg(long)]
+    #[arg(long, requires = "question")]
     json: bool,
 }
 
@@ -151,6 +151,9 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
     let allowed = dates.is_none_or(|dates| dates.allow(today));
     if chain::hands_off(&paths)? {
         return Ok(Exit::Done);
+    }
+    if let Some(words) = missing_base(&settings, &paths) {
+        return Err(Error::Usage(words));
     }
     let Some(lock) = lockfile::try_take(&paths.at(&settings.local_lock))? else {
         return another_works(args, &settings, codes);

@@ -4,7 +4,8 @@
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::record::Draft;
-use crate::lock::name::Note;
+use crate::lock::client::remembered;
+use crate::lock::name::{Note, quoted};
 use crate::phase::settings::Level;
 use crate::phase::table::Holds;
 
@@ -31,7 +32,16 @@ impl Driver<'_> {
         self.record(&Draft::note("abandoned by hand").field("reason", reason.as_str()))?;
         if lock == Lock::Kept {
             for grant in self.grants() {
-                exit::out(format_args!("lock {} stays held by {} (grant {})", grant.lock, grant.owner, grant.number));
+                // It is a person's from now on: the next run would be granted it again, and give it back at its end.
+                let locks = grant.lock.clone().into();
+                remembered::granted(self.paths, grant.kind, &locks, std::slice::from_ref(&grant))?;
+                exit::out(format_args!(
+                    "lock {} stays held by {} (grant {}), and no run begins until patch-lock release {} has given it back",
+                    grant.lock,
+                    grant.owner,
+                    grant.number,
+                    quoted(grant.lock.as_str())
+                ));
             }
         } else if self.settings.lock.is_some() || self.holds() != Holds::Nothing {
             match self.give_back(Tries::One) {

@@ -12,6 +12,7 @@ use crate::flag::journal;
 use crate::flag::record::Draft;
 use crate::hook::words;
 use crate::paths::Paths;
+use crate::phase::drivers;
 use crate::phase::name::Phase;
 use crate::phase::run::{self, Book, Run};
 use crate::phase::settings::{Level, Settings};
@@ -259,6 +260,8 @@ impl<'a> Driver<'a> {
             self.record(&Draft::default().field("ended", how))?;
             self.book = None;
         }
+        // What cannot be removed now leads to a record that is over.
+        let _ = drivers::forget(self.paths, &self.settings.state);
         Ok(())
     }
 

@@ -19,6 +19,7 @@ use crate::lock::client::pause::Pauses;
 use crate::lock::client::remembered::Remembered;
 use crate::lock::client::{self, Backend, Claim, Held, Kind, Released, claim};
 use crate::lock::name::LockSet;
+use crate::phase::drivers;
 use crate::phase::name::Phase;
 use crate::phase::settings::{Level, Unreleased, Wait};
 use crate::phase::table::{Holds, Outcome};
@@ -184,6 +185,7 @@ impl Driver<'_> {
             self.voice.decide(Level::Warning, &why);
             return Ok(Some(End::NotYet(why)));
         }
+        drivers::note(self.paths, &self.settings.state)?;
         let intent = Intent { kind: backend.kind(), locks: claim.locks.clone() }.to_string();
         self.record(&Draft::note("asking for the lock").field("asking", &intent))?;
         self.voice.say(Level::Info, format_args!("asking for lock {}", self.settings.lock_name));
@@ -239,7 +241,18 @@ impl Driver<'_> {
         }
         let of_chain = locking::of_chain(self.paths)?;
         let held = of_chain.iter().find(|held| held.kind == kind && locks.iter().any(|lock| held.lock == *lock));
-        Ok(held.map(|held| format!("lock {} is held by the patch run of this host; see patch-status", held.lock)))
+        if let Some(held) = held {
+            return Ok(Some(format!("lock {} is held by the patch run of this host; see patch-status", held.lock)));
+        }
+        let others = drivers::others(self.paths, &self.settings.state)?;
+        let found =
+            others.iter().find_map(|other| Some((other, locks.iter().find(|lock| other.may_hold(kind, lock))?)));
+        Ok(found.map(|(other, lock)| {
+            format!(
+                "lock {lock} is with another run of this host, whose state file is {}; let that end, or end it with --abandon under its configuration",
+                other.state.display()
+            )
+        }))
     }
 
     fn granted(&mut self, held: &[Held]) -> Result<()> {

@@ -1,4 +1,5 @@
 //! `patch-run --phase NAME`: the scripts of one directory, to try them. No lock, no state, no log: what they say is printed.
+//! Nothing is tried beside a run: an update would be at work twice.
 
 use std::path::Path;
 
@@ -10,19 +11,22 @@ use crate::phase::name::Phase;
 use crate::phase::settings::Settings;
 use crate::sys::cgroup::Limits;
 use crate::sys::group::Reach;
+use crate::sys::lockfile::{self, Lock};
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
+use crate::sys::worker;
 
 use super::scripts;
 
 /// Runs them; the first that does not answer 0 is the last, as in a run, but in the phases that ask.
 ///
 /// # Errors
-/// If a script is unfit or the phase has none.
+/// If a script is unfit, the phase has none, or a run is at work.
 pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
     if !phase.has_scripts() {
         return Err(Error::Usage(format!("phase {phase} has no scripts; patch-lock takes and releases locks by hand")));
     }
+    let _alone = alone(settings, paths, phase)?;
     let listed = scripts::of_phase(settings, paths, phase)?;
     for (path, reason) in &listed.skipped {
         exit::out(format_args!("not a script: {}: {reason}", path.display()));
@@ -60,4 +64,15 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
         exit::out(format_args!("phase {phase} has no script"));
     }
     Ok(Exit::Done)
+}
+
+/// The local lock, held as long as a script is at work.
+fn alone(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Lock> {
+    let busy = |words| Error::failed("try", format_args!("phase {phase}"), words);
+    let lock = lockfile::try_take(&paths.at(&settings.local_lock))?
+        .ok_or_else(|| busy(format!("a run is at work: it holds {}", settings.local_lock.display())))?;
+    match worker::left_behind(&scripts::mark(settings, paths))? {
+        None => Ok(lock),
+        Some(left) => Err(busy(format!("process group {} of a run that was killed is still at work", left.group()))),
+    }
 }

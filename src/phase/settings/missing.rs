@@ -21,9 +21,8 @@ pub fn missing_dirs(settings: &Settings, paths: &Paths) -> Missing {
     let mut found = Missing::default();
     let file = settings.file.display();
     if let Some(base) = &settings.dirs.base
-        && let Place::Missing = look(base, paths)
+        && let Some(words) = no_base(settings, base, paths)
     {
-        let words = format!("{file}: cannot find directory {}, which holds the scripts; make it", base.path.display());
         let list = if base.named { &mut found.errors } else { &mut found.warnings };
         list.push(words);
         return found;
@@ -46,6 +45,19 @@ pub fn missing_dirs(settings: &Settings, paths: &Paths) -> Missing {
         }
     }
     found
+}
+
+/// What is wrong with a base directory of 1.0 that the file names and that is not there. Its local lock lies in it: a start that took
+/// that would make the directory, and from then on nothing would be wrong with it but that it is empty.
+pub fn missing_base(settings: &Settings, paths: &Paths) -> Option<String> {
+    let base = settings.dirs.base.as_ref().filter(|base| base.named && settings.dialect == Dialect::Dotenv)?;
+    no_base(settings, base, paths)
+}
+
+fn no_base(settings: &Settings, base: &ScriptDir, paths: &Paths) -> Option<String> {
+    let (file, path) = (settings.file.display(), base.path.display());
+    matches!(look(base, paths), Place::Missing)
+        .then(|| format!("{file}: cannot find directory {path}, which holds the scripts; make it"))
 }
 
 /// What is under a name.
