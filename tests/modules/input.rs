@@ -47,3 +47,17 @@ fn a_name_that_is_not_in_the_manifest_is_an_error_with_the_nearest_one() {
     let bench = Bench::of(&[("adblock", "")]);
     bench.fails(&["verify", "adblok"], 2, "there is no module adblok in the manifest; did you mean adblock?");
 }
+
+#[test]
+fn the_example_in_the_documentation_runs_as_it_is() {
+    let bench = Bench::of(&[]);
+    let example = concat!(env!("CARGO_MANIFEST_DIR"), "/pkg/examples/modules");
+    for name in ["manifest.json", "hello"] {
+        let copied =
+            std::process::Command::new("cp").arg("-R").arg(format!("{example}/{name}")).arg(bench.dir()).status();
+        assert!(copied.unwrap().success());
+    }
+    bench.well(&["checksum", "--write"]);
+    let words = bench.well(&["apply"]);
+    assert!(words.contains("hello | hello 1.0.0 on "), "{words}");
+}
