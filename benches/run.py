@@ -9,7 +9,8 @@
 - hook_output_mib_s: 30 MiB that a script says, lines of 72 bytes, in the log when the run is over; the whole run counts.
 
 Each pair takes turns over one configuration file, on a disk: ours flushes what it records, theirs flush nothing. The benchmark has a
-host name, an /etc/hosts and an empty /run of its own, so that nobody waits for a name server.
+host name, an /etc/hosts, an empty /run and an empty /var/lib of its own, the latter on the same disk: nobody waits for a name server, and
+nothing is left behind.
 
 Writes flat key: value pairs into a JSON file and a table to the terminal.
 
@@ -38,7 +39,8 @@ ROUNDS = 15
 MIB = 1 << 20
 OUTPUT = 30 * MIB
 # A host of our own, then this program again.
-AS_HOST = 'hostname "$1" && mount --bind "$2" /etc/hosts && mount -t tmpfs -o mode=0755 bench /run && shift 2 && exec "$@"'
+AS_HOST = """hostname "$1" && mount --bind "$2" /etc/hosts && mount --bind "$3" /var/lib && mount -t tmpfs -o mode=0755 bench /run &&
+  shift 3 && exec "$@\""""
 
 
 class Updater:
@@ -181,10 +183,11 @@ def report(figures, shown):
 
 def become_host(args):
     """Start again as a host of our own."""
-    with tempfile.TemporaryDirectory() as folder:
-        hosts = Path(folder) / "hosts"
+    with tempfile.TemporaryDirectory(dir=args.cache) as folder:
+        hosts, lib = Path(folder) / "hosts", Path(folder) / "lib"
+        lib.mkdir()
         hosts.write_text(f"127.0.0.1 localhost\n127.99.0.1 {NAME} bench\n")
-        words = ["unshare", "--uts", "--mount", "sh", "-c", AS_HOST, "sh", NAME, hosts, sys.executable, *sys.argv, "--is-host"]
+        words = ["unshare", "--uts", "--mount", "sh", "-c", AS_HOST, "sh", NAME, hosts, lib, sys.executable, *sys.argv, "--is-host"]
         sys.exit(subprocess.run(words).returncode)
 
 
@@ -196,9 +199,9 @@ def main():
     parser.add_argument("--json", required=True, help="file for the figures")
     parser.add_argument("--is-host", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
+    args.cache.mkdir(parents=True, exist_ok=True)
     if not args.is_host:
         become_host(args)
-    args.cache.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=args.cache) as folder:
         folder = Path(folder)
         place = folder / "service"
