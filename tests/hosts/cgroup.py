@@ -13,6 +13,8 @@ from .wait import wait_for
 
 MOUNT = Path("/sys/fs/cgroup")
 PREFIX = "patchflag-lab"
+# A killed process ends when the kernel lets it: one that waits for a disk that others write to is late.
+PATIENCE = 60
 
 
 def hierarchies():
@@ -50,7 +52,7 @@ def joined(groups, argv):
 
 def remove(group):
     """Remove a group and those the guest made below it; those who were in it may be a moment late to end."""
-    wait_for(lambda: try_remove(group), 5, f"the end of the processes in {group}")
+    wait_for(lambda: try_remove(group), PATIENCE, f"the end of the processes in {group}")
 
 
 def try_remove(group):

@@ -344,10 +344,10 @@ class Walls(unittest.TestCase):
         self.assertEqual(program.stdout.readline(), "booted\n")
         program.send_signal(signal.SIGKILL)
         program.communicate()
-        wait_for(lambda: b"killed" not in all_command_lines(), 10, "the end of the guest")
+        wait_for(lambda: b"killed" not in all_command_lines(), cgroup.PATIENCE, "the end of the guest")
         with Lab():
             pass  # sweeps the control groups of the dead, but for those in which somebody has yet to end
-        wait_for(lambda: is_swept(program.pid), 10, "the end of the control groups")
+        wait_for(lambda: is_swept(program.pid), cgroup.PATIENCE, "the end of the control groups")
 
     def test_the_guard_names_what_is_left_behind(self):
         mess = "mount -t tmpfs mess /mnt; ip link add mess0 type veth peer mess1; setsid env -i sleep 30 >/dev/null 2>&1 & sleep 0.2"
