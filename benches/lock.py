@@ -29,7 +29,7 @@ import urllib.request
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-from noop import merge, seconds  # noqa: E402
+from measure import merge, print_goals, seconds  # noqa: E402
 from tests import etcd  # noqa: E402
 
 GOALS = {"handoff_p95_ms": ("<", 20), "lock_vs_etcd": (">=", 2), "lockd_rss_mib": ("<", 200), "lock_cli_vs_python": ("<=", 0.1)}
@@ -204,11 +204,7 @@ def report(figures, more):
     print(f"{'the lock':38}{'measured':>24}")
     for name, value in more.items():
         print(f"  {name:36}{value:>24}")
-    print(f"{'figure':38}{'measured':>14}{'goal':>10}")
-    for name, value in figures.items():
-        sign, goal = GOALS[name]
-        met = {"<": value < goal, "<=": value <= goal, ">=": value >= goal}[sign]
-        print(f"  {name:36}{value:14}{f'{sign} {goal}':>10}{'' if met else '   NOT MET'}")
+    print_goals(figures, GOALS)
 
 
 PARTS = {"handoff": measure_handoff, "etcd": measure_etcd, "memory": measure_memory, "cli": measure_cli}

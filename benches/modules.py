@@ -12,15 +12,16 @@ import argparse
 import json
 import os
 import random
-import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-GOALS = {"modules_verify_vs_python": (0.6, "<="), "modules_verify_small_vs_python": (0.3, "<="), "modules_plan_ms": (100, "<"),
-         "modules_parallel_speedup": (1.7, ">=")}
+sys.path.insert(0, str(Path(__file__).parent))
+from measure import medians, merge, print_goals  # noqa: E402
+
+GOALS = {"modules_verify_vs_python": ("<=", 0.6), "modules_verify_small_vs_python": ("<=", 0.3), "modules_plan_ms": ("<", 100),
+         "modules_parallel_speedup": (">=", 1.7)}
 
 PYTHON = '''
 import hashlib, json, os, stat, sys
@@ -47,27 +48,6 @@ for module in json.load(open(os.path.join(base, b"manifest.json")))["updates"]:
     wrong += hashlib.sha256(b"".join(record for _, record in sorted(records))).hexdigest() != module["checksum"]
 sys.exit(wrong > 0)
 '''
-
-
-def seconds(argv):
-    """Run a program to its end; it must succeed."""
-    began = time.perf_counter()
-    done = subprocess.run(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=False)
-    took = time.perf_counter() - began
-    if done.returncode:
-        sys.exit(f"cannot measure {' '.join(map(str, argv))}: it ended with {done.returncode}: {done.stderr.decode()}")
-    return took
-
-
-def medians(commands, runs):
-    """Median seconds of each command, all taking turns in a new order each round; the first round warms up."""
-    times = {name: [] for name in commands}
-    turns = list(commands.items())
-    for _ in range(runs + 1):
-        random.shuffle(turns)
-        for name, argv in turns:
-            times[name].append(seconds(argv))
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
 
 
 class Scene:
@@ -152,11 +132,8 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         figures["modules_parallel_speedup"] = speedup(tool, folder, args.runs)
     figures = {name: round(value, 3) for name, value in figures.items()}
-    for name, value in figures.items():
-        goal, sign = GOALS[name]
-        print(f"{name:34} {value:>9}   goal {sign} {goal}")
-    known = json.loads(args.json.read_text()) if args.json.exists() else {}
-    args.json.write_text(json.dumps(known | figures, indent=2) + "\n")
+    print_goals(figures, GOALS)
+    merge(args.json, figures)
 
 
 if __name__ == "__main__":

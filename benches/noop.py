@@ -9,18 +9,16 @@ Usage: noop.py --tools DIR --venv DIR --json FILE [--runs N]
 """
 
 import argparse
-import json
 import os
-import random
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
+sys.path.insert(0, str(Path(__file__).parent))
+from measure import medians, merge, peak_mib, print_goals  # noqa: E402
+
 SH_CHECK = "[ -e /etc/patchflag ] && [ -e /etc/patchlog ] || exit 0; exit 1"
-GOALS = {"noop_stage_vs_true": 0.6, "noop_vs_sh": 0.6, "noop_vs_python": 0.005, "noop_rss_mib": 2.0}
+GOALS = {"noop_stage_vs_true": ("<=", 0.6), "noop_vs_sh": ("<=", 0.6), "noop_vs_python": ("<=", 0.005), "noop_rss_mib": ("<=", 2.0)}
 
 
 def stages(tools):
@@ -33,35 +31,6 @@ def stages(tools):
         "patchit --finish": [f"{tools}/patchit", "--finish"],
         "patch-mail deliver": [f"{tools}/patch-mail", "deliver"],
     }
-
-
-def seconds(argv):
-    """Start a program, wait for its end; it must succeed."""
-    null = [(os.POSIX_SPAWN_OPEN, fd, "/dev/null", os.O_RDWR, 0) for fd in (0, 1, 2)]
-    began = time.perf_counter()
-    pid = os.posix_spawn(argv[0], argv, {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}, file_actions=null)
-    _, status = os.waitpid(pid, 0)
-    took = time.perf_counter() - began
-    if status:
-        sys.exit(f"cannot measure {' '.join(argv)}: it ended with {os.waitstatus_to_exitcode(status)}")
-    return took
-
-
-def medians(commands, runs):
-    """Median seconds of each command, all taking turns in a new order each round; the first round warms up."""
-    times = {name: [] for name in commands}
-    turns = list(commands.items())
-    for _ in range(runs + 1):
-        random.shuffle(turns)
-        for name, argv in turns:
-            times[name].append(seconds(argv))
-    return {name: statistics.median(values[1:]) for name, values in times.items()}
-
-
-def peak_mib(argv):
-    """The peak resident memory of a program. A small program starts it, for exec hands the peak of its starter on."""
-    done = subprocess.run(["/usr/bin/time", "--format=%M", *argv], capture_output=True, text=True, check=True)
-    return int(done.stderr.split()[-1]) / 1024
 
 
 def updater(venv, folder):
@@ -108,18 +77,8 @@ def report(fast, slow, figures, worst):
     print(f"{'a tick with nothing to do':34}{'median ms':>12}")
     for name, value in {**fast, "dlm_engine_updater 1.0.5": slow["python"]}.items():
         print(f"  {name:32}{value * 1000:12.3f}")
-    print(f"{'figure (slowest stage: ' + worst + ')':34}{'measured':>12}{'goal':>10}")
-    for name, value in figures.items():
-        print(f"  {name:32}{value:12}{'<= ' + str(GOALS[name]):>10}{'' if value <= GOALS[name] else '   NOT MET'}")
-
-
-def merge(path, figures):
-    """Add the figures to those of other benchmarks in the same file."""
-    known = json.loads(path.read_text()) if path.exists() else {}
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_suffix(".draft")
-    draft.write_text(json.dumps({**known, **figures}, indent=2, sort_keys=True) + "\n")
-    draft.replace(path)
+    print(f"  (the slowest stage is {worst})")
+    print_goals(figures, GOALS)
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ import tempfile
 from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-from noop import merge, peak_mib, seconds  # noqa: E402
+from measure import merge, peak_mib, print_goals, seconds  # noqa: E402
 from tests.hosts.ca import Authority  # noqa: E402
 from tests.lockd_clients.service import Service, secret_of  # noqa: E402
 
@@ -174,11 +174,7 @@ def report(figures, shown):
         for key in sorted({key for key, _ in middle}):
             theirs, ours = middle[key, "theirs"], middle[key, "ours"]
             print(f"  {f'{what}, {key}':36}{theirs * 1000:12.2f}{ours * 1000:12.2f}{ours / theirs:10.3f}")
-    print(f"{'figure':38}{'measured':>14}{'goal':>10}")
-    for name, value in figures.items():
-        sign, goal = GOALS[name]
-        met = {"<": value < goal, "<=": value <= goal, ">=": value >= goal}[sign]
-        print(f"  {name:36}{value:14}{f'{sign} {goal}':>10}{'' if met else '   NOT MET'}")
+    print_goals(figures, GOALS)
 
 
 def become_host(args):
