@@ -23,47 +23,37 @@ sync {SEEN}
 {{body}}
 """
 HANGS = f"if [ -e {GATE} ]; then : >{REACHED}; fi; while [ -e {GATE} ]; do sleep 0.05; done"
+# What the configurations of 0.4 and of Foreman's updater call alike.
+ALIKE = """lock = {base}/lock
+state = {base}/state
+lock_name = web
+wait = true
+wait_max = 60
+needs_update.d = {base}/needs_update.d
+pre_update.d = {base}/pre_update.d
+update.d = {base}/update.d
+needs_reboot.d = {base}/needs_reboot.d
+post_update.d = {base}/post_update.d
+ext_notify.d = {base}/ext_notify.d
+reboot_cmd = shutdown -r now
+"""
 OLD_INI = """[main]
 log = /var/log/dlm_engine_updater.log
 log_level = INFO
 log_retention = 3
-lock = {base}/lock
-state = {base}/state
 endpoint = {url}/api/v2/
 secret_id = web01
 secret = {secret}
-lock_name = web
-wait = true
-wait_max = 60
-needs_update.d = {base}/needs_update.d
-pre_update.d = {base}/pre_update.d
-update.d = {base}/update.d
-needs_reboot.d = {base}/needs_reboot.d
-post_update.d = {base}/post_update.d
-ext_notify.d = {base}/ext_notify.d
-reboot_cmd = shutdown -r now
-"""
+""" + ALIKE
 FOREMAN = """[main]
 log = /var/log/foreman_dlm_updater.log
 loglevel = INFO
 logretention = 3
-lock = {base}/lock
-state = {base}/state
 foreman_url = {url}
 client_crt = {base}/host.pem
 client_key = {base}/host.key
 ca = {base}/ca.pem
-lock_name = web
-wait = true
-wait_max = 60
-needs_update.d = {base}/needs_update.d
-pre_update.d = {base}/pre_update.d
-update.d = {base}/update.d
-needs_reboot.d = {base}/needs_reboot.d
-post_update.d = {base}/post_update.d
-ext_notify.d = {base}/ext_notify.d
-reboot_cmd = shutdown -r now
-"""
+""" + ALIKE
 DOTENV = """main_api_lockname=web
 main_api_endpoint={url}/api/v2/
 main_api_secretid=web01
