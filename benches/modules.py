@@ -23,30 +23,14 @@ from measure import medians, merge, print_goals  # noqa: E402
 GOALS = {"modules_verify_vs_python": ("<=", 0.6), "modules_verify_small_vs_python": ("<=", 0.3), "modules_plan_ms": ("<", 100),
          "modules_parallel_speedup": (">=", 1.7)}
 
+CHECKSUM = Path(__file__).parent.parent / "tests/golden/modules"
 PYTHON = '''
-import hashlib, json, os, stat, sys
+import json, os, sys
+sys.path.insert(0, sys.argv[2])
+from checksum import checksum
 base = os.fsencode(sys.argv[1])
-wrong = 0
-for module in json.load(open(os.path.join(base, b"manifest.json")))["updates"]:
-    top = os.path.join(base, module["name"].encode())
-    records = []
-    for folder, folders, files in os.walk(top):
-        for name in folders + files:
-            full = os.path.join(folder, name)
-            path, st = os.path.relpath(full, top), os.lstat(full)
-            if path == b"checksum" and stat.S_ISREG(st.st_mode):
-                continue
-            if stat.S_ISLNK(st.st_mode):
-                kind, data = b"l", os.readlink(full)
-            elif stat.S_ISDIR(st.st_mode):
-                kind, data = b"d", b""
-            else:
-                with open(full, "rb") as file:
-                    kind, data = b"f", file.read()
-            digest = hashlib.sha256(data).hexdigest().encode()
-            records.append((path, b"%s %04o %d %s %s\\0" % (kind, st.st_mode & 0o7777, len(data), digest, path)))
-    wrong += hashlib.sha256(b"".join(record for _, record in sorted(records))).hexdigest() != module["checksum"]
-sys.exit(wrong > 0)
+modules = json.load(open(os.path.join(base, b"manifest.json")))["updates"]
+sys.exit(any([checksum(os.path.join(base, module["name"].encode())) != module["checksum"] for module in modules]))
 '''
 
 
@@ -82,7 +66,8 @@ class Scene:
 def verify_ratio(tool, folder, runs, files, size):
     scene = Scene(folder, tool)
     scene.fill(500, files, size)
-    python = ["/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable, "-c", PYTHON, str(scene.dir)]
+    interpreter = "/usr/bin/python3" if os.path.exists("/usr/bin/python3") else sys.executable
+    python = [interpreter, "-B", "-c", PYTHON, str(scene.dir), str(CHECKSUM)]
     took = medians({"ours": scene.command("verify"), "python": python}, runs)
     return took["ours"] / took["python"], took
 

@@ -122,13 +122,19 @@ pub fn without_syslog() {
 }
 
 /// Words that may quote a server, a relay, a child or the name of a file: nothing in them moves a cursor or changes a terminal.
-fn harmless(text: &str) -> String {
+fn harmless(text: String) -> String {
+    let is_harmless = |byte: u8| matches!(byte, b' '..=b'~' | b'\n' | b'\t');
+    if text.bytes().all(is_harmless) {
+        return text;
+    }
     text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect()
 }
 
 /// A result: one line on standard output.
 pub fn out(line: impl Display) {
-    print(format!("{}\n", harmless(&line.to_string())).as_bytes());
+    let mut text = harmless(line.to_string());
+    text.push('\n');
+    print(text.as_bytes());
 }
 
 /// A result without which something else that was done is of no use: for whoever must undo it then.
@@ -137,7 +143,7 @@ pub fn out(line: impl Display) {
 /// Why it did not arrive, a closed pipe included.
 pub fn deliver(line: impl Display) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    writeln!(stdout, "{}", harmless(&line.to_string())).and_then(|()| stdout.flush())
+    writeln!(stdout, "{}", harmless(line.to_string())).and_then(|()| stdout.flush())
 }
 
 /// What a child said, passed on to standard output as it is.
@@ -157,7 +163,7 @@ fn print(bytes: &[u8]) {
 
 /// The same in one line, for whoever reads line by line.
 fn in_a_line(line: &impl Display) -> String {
-    harmless(line.to_string().trim_end()).replace('\n', " ")
+    harmless(line.to_string().trim_end().to_string()).replace('\n', " ")
 }
 
 /// A decision: one line to syslog, and to standard error where a person looks at it (cron would make a mail of it).
@@ -206,7 +212,7 @@ mod tests {
     #[test]
     fn what_others_said_changes_no_terminal() {
         assert_eq!(
-            harmless("550 \u{1b}[2Jgo\r\u{9b}1m away\tnow\n"),
+            harmless("550 \u{1b}[2Jgo\r\u{9b}1m away\tnow\n".into()),
             "550 \u{fffd}[2Jgo\u{fffd}\u{fffd}1m away\tnow\n"
         );
     }

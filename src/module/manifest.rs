@@ -6,12 +6,13 @@
 pub mod edit;
 mod fields;
 mod place;
+mod quick;
 mod read;
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-use super::graph;
+use super::graph::{self, Needs};
 use super::name::Name;
 use super::version::Version;
 use crate::error::{Error, Result};
@@ -75,6 +76,11 @@ impl Manifest {
     /// # Errors
     /// [`Error::Usage`] with file, line and column of the first thing that is wrong.
     pub fn parse(text: &str, file: &str) -> Result<Self> {
+        let quickly = quick::read(text).filter(|manifest| graph::circle(&manifest.needs()).is_none());
+        quickly.map_or_else(|| Self::parse_with_places(text, file), Ok)
+    }
+
+    fn parse_with_places(text: &str, file: &str) -> Result<Self> {
         let (manifest, places) = read::read(text, file)?;
         if let Some(circle) = graph::circle(&manifest.needs()) {
             let names: Vec<&str> = circle.iter().map(|node| manifest.modules[*node].name.as_str()).collect();
@@ -86,8 +92,8 @@ impl Manifest {
     }
 
     /// What each module needs, by places: its children and what it requires.
-    pub fn needs(&self) -> Vec<Vec<usize>> {
-        self.modules.iter().map(|module| module.children.iter().chain(&module.requires).copied().collect()).collect()
+    pub fn needs(&self) -> Needs {
+        self.modules.iter().map(|module| module.children.iter().chain(&module.requires).copied()).collect()
     }
 
     /// The place of a module.

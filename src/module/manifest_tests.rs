@@ -2,35 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// The example of the Updates Orchestrator's own document, with the modules that it leaves out.
-const SEED: &str = r#"{
-  "updates": [
-    {
-      "name": "adblock",
-      "version": "1.0.0",
-      "lastSafeVersion": "1.0.0",
-      "lastApplied": "2024-06-10T15:23:00Z",
-      "enabled": true,
-      "description": "Blocks ads at the network level."
-    },
-    { "name": "atuin" }, { "name": "filebrowser" }, { "name": "gogs" },
-    {
-      "name": "all_services",
-      "checksum": null,
-      "lastApplied": null,
-      "lastSafeVersion": null,
-      "enabled": true,
-      "description": null,
-      "children": [
-        "adblock",
-        "atuin",
-        "filebrowser",
-        "gogs"
-      ]
-    }
-  ],
-  "entrypoint": "all_services"
-}
-"#;
+const SEED: &str = include_str!("../../tests/golden/modules/seed.json");
 
 fn words(text: &str) -> String {
     Manifest::parse(text, "m.json").unwrap_err().to_string()
@@ -133,7 +105,68 @@ fn a_circle_is_shown_as_a_path() {
     assert!(words.contains("a -> b -> c -> a"), "{words}");
 }
 
+#[test]
+fn what_is_right_is_read_in_one_pass() {
+    let ours = one(
+        r#""requires": [], "timeout": 90, "resources": {"memory": "512M", "cpu": 1.50}, "health": ["./check", "a b"]"#,
+    );
+    for text in [SEED, "{\"updates\": []}", &ours] {
+        assert_eq!(quick::read(text), Manifest::parse_with_places(text, "m").ok());
+    }
+}
+
+/// Keys and values of a module, right and wrong.
+const KEYS: &[&str] =
+    &["version", "enabled", "children", "requires", "timeout", "resources", "health", "soak_days", "x"];
+const VALUES: &[&str] = &[
+    "null",
+    "true",
+    "\"1.0\"",
+    "\"b\"",
+    "\"\\u0062\"",
+    "7",
+    "1.5",
+    "1e2",
+    "-1",
+    "[]",
+    "[\"a\"]",
+    "[\"b\"]",
+    "[\"b\", \"b\"]",
+    "{}",
+    "{\"cpu\": 1e2}",
+    "{\"cpu\": 1.50}",
+    "{\"memory\": 2000000, \"cpu\": null}",
+    "{\"cpu\": 1, \"cpu\": 1}",
+    "[\"64M\", 1]",
+    "[\"b\", null, null, null, null, null, null, null, null, null, null, null, null]",
+];
+
+fn module(name: &str, fields: &[(usize, usize)]) -> String {
+    let field = |(key, value): &(usize, usize)| format!(", \"{}\": {}", KEYS[*key], VALUES[*value]);
+    format!("{{\"name\": \"{name}\"{}}}", fields.iter().map(field).collect::<String>())
+}
+
 proptest! {
+    #[test]
+    fn what_one_pass_takes_is_what_the_careful_reading_finds(
+        fields in proptest::collection::vec(proptest::collection::vec((0..KEYS.len(), 0..VALUES.len()), 0..3), 2),
+        entrypoint in 0..VALUES.len(),
+        third in 0..VALUES.len(),
+    ) {
+        let (a, b) = (module("a", &fields[0]), module("b", &fields[1]));
+        for text in [
+            format!("{{\"updates\": [{a}, {b}]}}"),
+            format!("{{\"entrypoint\": {}, \"updates\": [{b}, {a}]}}", VALUES[entrypoint]),
+            format!("{{\"updates\": [{b}, {}]}}", VALUES[third]),
+            format!("[[{a}], {}]", VALUES[entrypoint]),
+        ] {
+            if let Some(quick) = quick::read(&text) {
+                let careful = read::read(&text, "m").map(|(manifest, _)| manifest);
+                prop_assert_eq!(careful.map_err(|why| why.to_string()), Ok(quick));
+            }
+        }
+    }
+
     #[test]
     fn no_text_upsets_the_reading(text in "[\\{\\}\\[\\]\":,a-e0-9 \n\\\\éu]{0,60}", fields in "[\\{\\}\\[\\]\":,a-z0-9. \\\\]{0,30}") {
         let _ = Manifest::parse(&text, "m");

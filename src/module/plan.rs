@@ -1,6 +1,6 @@
 //! What a run would do: which modules, in which order, and which not and why. A dry run and a real one go by the same plan.
 
-use super::graph;
+use super::graph::{self, Needs};
 use super::manifest::Manifest;
 use crate::error::{Error, Result};
 
@@ -33,24 +33,19 @@ impl Plan {
     pub fn new(manifest: &Manifest, names: &[String]) -> Result<Self> {
         let roots = roots(manifest, names)?;
         let is_on = |at: &usize| manifest.modules[*at].enabled;
-        let needs: Vec<Vec<usize>> =
-            manifest.needs().into_iter().map(|needs| needs.into_iter().filter(is_on).collect()).collect();
+        let all = manifest.needs();
+        let needs: Needs = (0..manifest.modules.len()).map(|at| all.of(at).iter().copied().filter(is_on)).collect();
         let order = graph::order(&needs, roots.into_iter().filter(is_on));
         let mut step_of = vec![usize::MAX; manifest.modules.len()];
         for (step, module) in order.iter().enumerate() {
             step_of[*module] = step;
         }
-        let mut lacks: Vec<Option<usize>> = Vec::with_capacity(order.len());
-        for module in &order {
-            let off = manifest.modules[*module].requires.iter().copied().find(|need| !is_on(need));
-            lacks.push(off);
-        }
-        let step = |(at, module): (usize, &usize)| Step {
+        let step = |module: &usize| Step {
             module: *module,
-            needs: needs[*module].iter().map(|need| step_of[*need]).collect(),
-            lacks: lacks[at],
+            needs: needs.of(*module).iter().map(|need| step_of[*need]).collect(),
+            lacks: manifest.modules[*module].requires.iter().copied().find(|need| !is_on(need)),
         };
-        Ok(Self { steps: order.iter().enumerate().map(step).collect() })
+        Ok(Self { steps: order.iter().map(step).collect() })
     }
 
     /// What each step needs, for the course.

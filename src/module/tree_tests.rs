@@ -22,26 +22,7 @@ fn refused(place: &Place) -> String {
 }
 
 /// What the manual gives to people who want to compute it themselves.
-const PYTHON: &str = r#"
-import hashlib, os, stat, sys
-top = os.fsencode(sys.argv[1])
-records = []
-for folder, folders, files in os.walk(top):
-    for name in folders + files:
-        full = os.path.join(folder, name)
-        path, st = os.path.relpath(full, top), os.lstat(full)
-        if path == b"checksum" and stat.S_ISREG(st.st_mode):
-            continue
-        if stat.S_ISLNK(st.st_mode):
-            kind, data = b"l", os.readlink(full)
-        elif stat.S_ISDIR(st.st_mode):
-            kind, data = b"d", b""
-        else:
-            kind, data = b"f", open(full, "rb").read()
-        digest = hashlib.sha256(data).hexdigest().encode()
-        records.append((path, b"%s %04o %d %s %s\0" % (kind, st.st_mode & 0o7777, len(data), digest, path)))
-print(hashlib.sha256(b"".join(record for _, record in sorted(records))).hexdigest())
-"#;
+const PYTHON: &str = include_str!("../../tests/golden/modules/checksum.py");
 
 #[test]
 fn a_few_lines_of_python_compute_the_same_checksum() {

@@ -34,9 +34,8 @@ impl Rule {
     /// # Errors
     /// The reason why not.
     pub fn owner(self, uid: u32) -> std::result::Result<(), String> {
-        let us = nix::unistd::geteuid().as_raw();
         match self {
-            _ if uid == 0 || uid == us => Ok(()),
+            _ if uid == 0 || uid == nix::unistd::geteuid().as_raw() => Ok(()),
             Self::User(user) if uid == user => Ok(()),
             Self::User(user) => Err(format!("it belongs to user {uid}, neither to root nor to user {user}")),
             Self::Root | Self::Log => Err(format!("it belongs to user {uid}, not to root")),
@@ -150,7 +149,9 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>> {
 /// # Errors
 /// [`Error::Refused`] when it is larger, [`Error::Io`] when it cannot be read.
 pub fn read_all(file: File, path: &Path, limit: u64) -> Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    // Room for one byte more than there are: the end is seen without making more.
+    let length = file.metadata().map_or(0, |meta| meta.len().min(limit) + 1);
+    let mut bytes = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
     file.take(limit + 1).read_to_end(&mut bytes).map_err(Error::io("read", path))?;
     if bytes.len() as u64 > limit {
         return Err(Error::refused(path.display(), format!("it is larger than {limit} bytes")));

@@ -5,37 +5,7 @@ use std::process::Command;
 
 use crate::bench::Bench;
 
-const MANIFEST: &str = r#"{
-  "updates": [
-    {
-      "name": "adblock",
-      "version": "1.0.0",
-      "lastSafeVersion": "1.0.0",
-      "lastApplied": "2024-06-10T15:23:00Z",
-      "enabled": true,
-      "description": "Blocks ads at the network level."
-    },
-    { "name": "atuin" },
-    { "name": "filebrowser" },
-    { "name": "gogs" },
-    {
-      "name": "all_services",
-      "checksum": null,
-      "lastApplied": null,
-      "lastSafeVersion": null,
-      "enabled": true,
-      "description": null,
-      "children": [
-        "adblock",
-        "atuin",
-        "filebrowser",
-        "gogs"
-      ]
-    }
-  ],
-  "entrypoint": "all_services"
-}
-"#;
+const MANIFEST: &str = include_str!("../golden/modules/seed.json");
 
 /// A package of one module, as pip installs it without a network.
 const WHEEL: &str = r#"

@@ -1,5 +1,6 @@
 //! `apply --dry-run`: what would run, in which order, and what not and why.
 
+use std::collections::HashMap;
 use std::fmt::Write;
 
 use serde::Serialize;
@@ -31,45 +32,70 @@ pub fn show(site: &Site, names: &[String], json: bool) -> Result<Exit> {
     let plan = Plan::new(&manifest, names)?;
     let lines = lines(&manifest, &plan);
     if json {
+        let lines: Vec<Line> = lines.collect();
         exit::out(serde_json::to_string(&lines).map_err(|why| Error::failed("print", "the plan", why))?);
         return Ok(Exit::Done);
     }
     let mut text = String::new();
-    for (at, line) in lines.iter().enumerate() {
-        let version = line.version.map(|version| format!(" {version}")).unwrap_or_default();
-        let end = match (&line.skipped, line.needs.as_slice()) {
-            (Some(why), _) => format!(": would be skipped: {why}"),
-            (None, []) => String::new(),
-            (None, needs) => format!(", after {}", needs.join(", ")),
-        };
-        let _ = writeln!(text, "{:>3}. {}{version}{end}", at + 1, line.module); // into memory: cannot fail
+    for (at, line) in lines.enumerate() {
+        push(&mut text, at + 1, &line);
     }
     exit::out(if text.is_empty() { "nothing is enabled, and nothing would run" } else { text.trim_end() });
     Ok(Exit::Done)
 }
 
-fn lines<'m>(manifest: &'m Manifest, plan: &Plan) -> Vec<Line<'m>> {
-    let name = |at: usize| manifest.modules[at].name.as_str();
-    let mut course = Course::new(&plan.needs());
-    let mut skipped: Vec<Option<String>> = vec![None; plan.steps.len()];
-    for (at, step) in plan.steps.iter().enumerate() {
-        let Some(lacks) = step.lacks.filter(|_| skipped[at].is_none()) else { continue };
-        skipped[at] = Some(disabled(name(lacks)));
-        for heir in course.failed(at) {
-            skipped[heir.step] = Some(format!("needs {}, which is skipped", name(plan.steps[heir.lacks].module)));
+fn push(text: &mut String, number: usize, line: &Line) {
+    let _ = write!(text, "{number:>3}. {}", line.module); // into memory: cannot fail
+    if let Some(version) = line.version {
+        text.push(' ');
+        text.push_str(version);
+    }
+    match (&line.skipped, line.needs.as_slice()) {
+        (Some(why), _) => {
+            text.push_str(": would be skipped: ");
+            text.push_str(why);
+        }
+        (None, needs) => {
+            for (at, need) in needs.iter().enumerate() {
+                text.push_str(if at == 0 { ", after " } else { ", " });
+                text.push_str(need);
+            }
         }
     }
-    let line = |(at, skipped): (usize, Option<String>)| {
-        let step = &plan.steps[at];
+    text.push('\n');
+}
+
+fn lines<'m>(manifest: &'m Manifest, plan: &'m Plan) -> impl Iterator<Item = Line<'m>> {
+    let name = |step: usize| manifest.modules[plan.steps[step].module].name.as_str();
+    let mut skipped = skipped(manifest, plan);
+    plan.steps.iter().enumerate().map(move |(at, step)| {
         let module = &manifest.modules[step.module];
         Line {
             module: module.name.as_str(),
             version: module.version.as_ref().map(Version::as_str),
-            needs: step.needs.iter().map(|need| name(plan.steps[*need].module)).collect(),
-            skipped,
+            needs: step.needs.iter().map(|need| name(*need)).collect(),
+            skipped: skipped.remove(&at),
         }
-    };
-    skipped.into_iter().enumerate().map(line).collect()
+    })
+}
+
+/// The steps that would be skipped, and why.
+fn skipped(manifest: &Manifest, plan: &Plan) -> HashMap<usize, String> {
+    let name = |at: usize| manifest.modules[at].name.as_str();
+    let mut skipped = HashMap::new();
+    if plan.steps.iter().all(|step| step.lacks.is_none()) {
+        return skipped;
+    }
+    let mut course = Course::new(&plan.needs());
+    for (at, step) in plan.steps.iter().enumerate() {
+        let Some(lacks) = step.lacks.filter(|_| !skipped.contains_key(&at)) else { continue };
+        skipped.insert(at, disabled(name(lacks)));
+        for heir in course.failed(at) {
+            let why = format!("needs {}, which is skipped", name(plan.steps[heir.lacks].module));
+            skipped.insert(heir.step, why);
+        }
+    }
+    skipped
 }
 
 /// Why something is skipped that requires a disabled module.

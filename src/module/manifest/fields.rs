@@ -31,6 +31,39 @@ pub const KEYS: [&str; 13] = [
 /// What `resources` may say.
 pub const RESOURCES: [&str; 2] = ["memory", "cpu"];
 
+/// What a field says, whoever has read it.
+#[derive(Debug, Clone)]
+pub enum Said<'v> {
+    /// `null`.
+    Null,
+    /// A text.
+    Text(&'v str),
+    /// A number, as it is written.
+    Number(&'v str),
+    /// `true` or `false`.
+    Flag(bool),
+    /// A list of texts.
+    Words(Vec<&'v str>),
+    /// Anything else.
+    Other,
+}
+
+impl<'v> From<&'v Value<'_>> for Said<'v> {
+    fn from(value: &'v Value<'_>) -> Self {
+        let word = |value: &'v Value<'_>| value.as_string_lit().map(|text| text.value.as_ref());
+        match value {
+            Value::NullKeyword(_) => Self::Null,
+            Value::StringLit(text) => Self::Text(&text.value),
+            Value::NumberLit(number) => Self::Number(number.value),
+            Value::BooleanLit(flag) => Self::Flag(flag.value),
+            Value::Array(list) => {
+                list.elements.iter().map(word).collect::<Option<_>>().map_or(Self::Other, Self::Words)
+            }
+            Value::Object(_) => Self::Other,
+        }
+    }
+}
+
 /// What is left to do with a field.
 pub enum Field<'v, 'a> {
     /// Nothing.
@@ -46,9 +79,9 @@ pub enum Field<'v, 'a> {
 type Read<T> = Result<T, String>;
 
 /// A module of which nothing but the name is known.
-pub fn named(value: &Value) -> Read<Module> {
+pub fn named(said: &Said) -> Read<Module> {
     Ok(Module {
-        name: text(value)?.ok_or("a module has a name").map_err(String::from).and_then(|text| Name::new(&text))?,
+        name: text(said)?.ok_or("a module has a name").map_err(String::from).and_then(Name::new)?,
         version: None,
         checksum: None,
         last_applied: None,
@@ -67,81 +100,92 @@ pub fn named(value: &Value) -> Read<Module> {
 /// Reads one field into the module. `null` is as good as not there.
 pub fn read<'v, 'a>(module: &mut Module, key: &str, value: &'v Value<'a>) -> Read<Field<'v, 'a>> {
     match key {
-        "version" => module.version = version(value)?,
-        "checksum" => module.checksum = checksum(value)?,
-        "lastApplied" => module.last_applied = moment(value)?,
-        "lastSafeVersion" => module.last_safe = version(value)?,
-        "enabled" => module.enabled = enabled(value)?,
-        "description" => module.description = text(value)?,
-        "timeout" => module.timeout = duration(value)?,
-        "health" => module.health = words(value)?,
-        "soak_days" => module.soak_days = days(value)?,
         "children" => return Ok(Field::Children),
         "requires" => return Ok(Field::Requires),
         "resources" => return resources(module, value),
-        _ => {}
+        _ => put(module, key, &Said::from(value))?,
     }
     Ok(Field::Plain)
 }
 
-fn text(value: &Value) -> Read<Option<String>> {
-    match value {
-        Value::NullKeyword(_) => Ok(None),
-        Value::StringLit(text) => Ok(Some(text.value.to_string())),
+/// The same for a field that stands for itself.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn put(module: &mut Module, key: &str, said: &Said) -> Read<()> {
+    match key {
+        "version" => module.version = version(said)?,
+        "checksum" => module.checksum = checksum(said)?,
+        "lastApplied" => module.last_applied = moment(said)?,
+        "lastSafeVersion" => module.last_safe = version(said)?,
+        "enabled" => module.enabled = enabled(said)?,
+        "description" => module.description = text(said)?.map(String::from),
+        "timeout" => module.timeout = duration(said)?,
+        "health" => module.health = words(said)?,
+        "soak_days" => module.soak_days = days(said)?,
+        "memory" => module.resources.memory = memory(said)?,
+        "cpu" => module.resources.cpu = cpu(said)?,
+        _ => {}
+    }
+    Ok(())
+}
+
+fn text<'v>(said: &Said<'v>) -> Read<Option<&'v str>> {
+    match said {
+        Said::Null => Ok(None),
+        Said::Text(text) => Ok(Some(text)),
         _ => Err("it must be a text or null".into()),
     }
 }
 
-fn version(value: &Value) -> Read<Option<Version>> {
-    text(value)?.map(|text| Version::new(&text)).transpose()
+fn version(said: &Said) -> Read<Option<Version>> {
+    text(said)?.map(Version::new).transpose()
 }
 
-fn checksum(value: &Value) -> Read<Option<String>> {
-    let sum = text(value)?;
-    match sum.filter(|sum| !is_sha256(sum)) {
-        Some(_) => Err("it must be 64 lower-case hexadecimal digits or null; see patch-modules checksum".into()),
-        None => text(value),
+fn checksum(said: &Said) -> Read<Option<String>> {
+    match text(said)? {
+        Some(sum) if !is_sha256(sum) => {
+            Err("it must be 64 lower-case hexadecimal digits or null; see patch-modules checksum".into())
+        }
+        sum => Ok(sum.map(String::from)),
     }
 }
 
-fn moment(value: &Value) -> Read<Option<Moment>> {
-    text(value)?.map(|text| clock::parse(&text).map_err(|why| why.to_string())).transpose()
+fn moment(said: &Said) -> Read<Option<Moment>> {
+    text(said)?.map(|text| clock::parse(text).map_err(|why| why.to_string())).transpose()
 }
 
-fn enabled(value: &Value) -> Read<bool> {
-    value.as_boolean_lit().map(|value| value.value).ok_or_else(|| "it must be true or false".into())
+fn enabled(said: &Said) -> Read<bool> {
+    if let Said::Flag(flag) = said { Ok(*flag) } else { Err("it must be true or false".into()) }
 }
 
-fn duration(value: &Value) -> Read<Option<Duration>> {
+fn duration(said: &Said) -> Read<Option<Duration>> {
     let wrong = "it must be a duration like \"90s\", \"15m\" or \"2h\", or seconds";
-    let time = match value {
-        Value::NullKeyword(_) => return Ok(None),
-        Value::StringLit(text) => values::duration(&text.value)?,
-        Value::NumberLit(number) => values::duration(number.value).map_err(|_| wrong.to_string())?,
+    let time = match said {
+        Said::Null => return Ok(None),
+        Said::Text(text) => values::duration(text)?,
+        Said::Number(number) => values::duration(number).map_err(|_| wrong.to_string())?,
         _ => return Err(wrong.into()),
     };
     if time.is_zero() { Err("it leaves no time at all".into()) } else { Ok(Some(time)) }
 }
 
-fn words(value: &Value) -> Read<Option<Vec<String>>> {
+fn words(said: &Said) -> Read<Option<Vec<String>>> {
     let wrong = "it must be a command: a text, or a list of words";
-    let words = match value {
-        Value::NullKeyword(_) => return Ok(None),
-        Value::StringLit(text) => command::words(&text.value)?,
-        Value::Array(list) => {
-            let word = |value: &Value| value.as_string_lit().map(|text| text.value.to_string());
-            list.elements.iter().map(word).collect::<Option<Vec<String>>>().ok_or(wrong)?
-        }
+    let words = match said {
+        Said::Null => return Ok(None),
+        Said::Text(text) => command::words(text)?,
+        Said::Words(words) => words.iter().map(ToString::to_string).collect(),
         _ => return Err(wrong.into()),
     };
     let is_fit = words.first().is_some_and(|word| !word.is_empty()) && !words.iter().any(|word| word.contains('\0'));
     if is_fit { Ok(Some(words)) } else { Err(wrong.into()) }
 }
 
-fn days(value: &Value) -> Read<Option<u32>> {
-    match value {
-        Value::NullKeyword(_) => Ok(None),
-        Value::NumberLit(number) => match number.value.parse() {
+fn days(said: &Said) -> Read<Option<u32>> {
+    match said {
+        Said::Null => Ok(None),
+        Said::Number(number) => match number.parse() {
             Ok(days) if days <= 3650 => Ok(Some(days)),
             _ => Err("it must be a whole number of days, at most 3650".into()),
         },
@@ -154,16 +198,19 @@ fn resources<'v, 'a>(module: &mut Module, value: &'v Value<'a>) -> Read<Field<'v
         Value::NullKeyword(_) => return Ok(Field::Plain),
         other => other.as_object().ok_or("it must be an object like {\"memory\": \"512M\", \"cpu\": 1.5}")?,
     };
-    module.resources.memory = object.get("memory").map(|prop| memory(&prop.value)).transpose()?.flatten();
-    module.resources.cpu = object.get("cpu").map(|prop| cpu(&prop.value)).transpose()?.flatten();
+    for key in RESOURCES {
+        if let Some(prop) = object.get(key) {
+            put(module, key, &Said::from(&prop.value))?;
+        }
+    }
     Ok(Field::Resources(object))
 }
 
-fn memory(value: &Value) -> Read<Option<u64>> {
-    let size = match value {
-        Value::NullKeyword(_) => return Ok(None),
-        Value::StringLit(text) => values::size(&text.value),
-        Value::NumberLit(number) => values::size(number.value),
+fn memory(said: &Said) -> Read<Option<u64>> {
+    let size = match said {
+        Said::Null => return Ok(None),
+        Said::Text(text) => values::size(text),
+        Said::Number(number) => values::size(number),
         _ => Err("memory must be a size like \"512M\"".into()),
     };
     // Less than a page of code and one of stack starts nothing.
@@ -173,11 +220,12 @@ fn memory(value: &Value) -> Read<Option<u64>> {
 }
 
 /// In hundredths, which a kernel can tell apart.
-fn cpu(value: &Value) -> Read<Option<u32>> {
+fn cpu(said: &Said) -> Read<Option<u32>> {
     let wrong = "cpu must be a number of processors from 0.01 to 1000, like 0.5 or 2";
-    let number = match value {
-        Value::NullKeyword(_) => return Ok(None),
-        other => other.as_number_lit().ok_or(wrong)?.value,
+    let number = match said {
+        Said::Null => return Ok(None),
+        Said::Number(number) => number,
+        _ => return Err(wrong.into()),
     };
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());

@@ -103,7 +103,8 @@ impl Reader<'_> {
         let object = value.as_object().ok_or_else(|| self.wrong(value, "a module is an object: {\"name\": ...}"))?;
         self.keys(object, &fields::KEYS)?;
         let name = object.get("name").ok_or_else(|| self.wrong(object, "key name is missing"))?;
-        let mut module = fields::named(&name.value).map_err(|why| self.wrong(&name.value, &format!("name: {why}")))?;
+        let mut module = fields::named(&fields::Said::from(&name.value))
+            .map_err(|why| self.wrong(&name.value, &format!("name: {why}")))?;
         let mut draft = (Vec::new(), Vec::new());
         for prop in &object.properties {
             let read = fields::read(&mut module, prop.name.as_str(), &prop.value);
