@@ -5,7 +5,7 @@
 //! SIZE and DIGEST are those of the content: of a file its bytes, of a link its text, of a directory nothing. The regular file
 //! `checksum` at the top is left out.
 
-use std::fmt::Write as _;
+use std::io::Write as _;
 
 use sha2::{Digest as _, Sha256};
 
@@ -49,13 +49,14 @@ pub struct Entry {
 }
 
 impl Entry {
-    /// Everything before the path, with its space.
-    fn head(&self) -> String {
+    /// Adds its record.
+    fn push(&self, records: &mut Vec<u8>) {
         let mode = if self.kind == Kind::Link { 0o777 } else { self.mode & 0o7777 };
-        let mut head = format!("{} {mode:04o} {} ", self.kind.letter(), self.size);
-        push_hex(&mut head, &self.digest);
-        head.push(' ');
-        head
+        let _ = write!(records, "{} {mode:04o} {} ", self.kind.letter(), self.size); // into memory: cannot fail
+        push_hex(records, &self.digest);
+        records.push(b' ');
+        records.extend_from_slice(&self.path);
+        records.push(0);
     }
 }
 
@@ -63,9 +64,7 @@ impl Entry {
 pub fn records(entries: &[Entry]) -> Vec<u8> {
     let mut records = Vec::with_capacity(entries.iter().map(|entry| entry.path.len() + 96).sum());
     for entry in entries {
-        records.extend_from_slice(entry.head().as_bytes());
-        records.extend_from_slice(&entry.path);
-        records.push(0);
+        entry.push(&mut records);
     }
     records
 }
@@ -77,14 +76,16 @@ pub fn of(records: &[u8]) -> String {
 
 /// Bytes in lower-case hexadecimal.
 pub fn hex(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len() * 2);
+    let mut text = Vec::with_capacity(bytes.len() * 2);
     push_hex(&mut text, bytes);
-    text
+    text.into_iter().map(char::from).collect()
 }
 
-fn push_hex(text: &mut String, bytes: &[u8]) {
+fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for byte in bytes {
-        let _ = write!(text, "{byte:02x}"); // into memory: cannot fail
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 15)]);
     }
 }
 

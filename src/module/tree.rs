@@ -4,6 +4,7 @@
 //! and nobody else's to write. There are directories, files and links; a link stays inside. Between the hashing and the start every
 //! entry must still be the one that was hashed, by device, inode, size and times.
 
+mod desk;
 mod links;
 mod many;
 mod walk;
@@ -18,6 +19,7 @@ use super::sum::{self, Entry};
 use crate::error::{Error, Result};
 use crate::sys::trusted::{self, Rule};
 
+use desk::{Desk, Spare};
 pub use many::read_all;
 
 /// What tells whether something is still what it was: device, inode, size, times of content and of status in nanoseconds.
@@ -65,7 +67,7 @@ impl Place {
     /// # Errors
     /// As [`Place::read`].
     pub fn read_any(&self, name: &str) -> Result<Option<Tree>> {
-        Ok(walk::walk(self, name, 0)?.map(walk::Walk::finish))
+        Ok(walk::walk(self, name, &Spare::none(), &mut Desk::new())?.map(walk::Walk::finish))
     }
 
     /// Reads, judges and hashes the directory of a module; `None` if there is none.
@@ -131,7 +133,7 @@ impl Tree {
 
     /// From what was found in it.
     fn finish(path: PathBuf, top: Seen, mut found: Vec<(Entry, Seen)>, claim: Option<String>) -> Self {
-        found.sort_by(|(a, _), (b, _)| a.path.cmp(&b.path));
+        found.sort_unstable_by(|(a, _), (b, _)| a.path.cmp(&b.path));
         let (entries, seen): (Vec<Entry>, Vec<Seen>) = found.into_iter().unzip();
         let records = sum::records(&entries);
         let checksum = sum::of(&records);
@@ -139,9 +141,12 @@ impl Tree {
     }
 }
 
-/// Judges what is open: root's or ours, and nobody else's to write.
-fn judge(stat: &FileStat, path: &Path) -> Result<()> {
-    trusted::judge_open(stat, path, Rule::Root)
+/// Judges what is open: root's or ours, and nobody else's to write. Its path is made only for a complaint.
+fn judge(stat: &FileStat, path: impl FnOnce() -> PathBuf) -> Result<()> {
+    match trusted::judge_open(stat, Path::new(""), Rule::Root) {
+        Ok(()) => Ok(()),
+        Err(_) => trusted::judge_open(stat, &path(), Rule::Root),
+    }
 }
 
 #[cfg(test)]

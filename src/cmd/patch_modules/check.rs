@@ -1,5 +1,7 @@
 //! `verify`, `checksum` and `repair`: is every module what the manifest says?
 
+use std::fmt::Write;
+
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::flag::record::Draft;
@@ -35,29 +37,32 @@ pub fn verify(site: &Site, names: &[String]) -> Result<Exit> {
     let (_, manifest) = site.manifest()?;
     let modules = chosen(&manifest, names)?;
     let known = Dir::open(&site.state_path().join("known")).ok();
-    let mut wrong = 0;
+    let (mut wrong, mut text) = (0, String::new());
     for (module, tree) in read(site, &modules)? {
-        match judge(module, tree, known.as_ref()) {
-            Found::Right => exit::out(format_args!("{}: ok", module.name)),
-            Found::Group => exit::out(format_args!("{}: ok (a group without a directory of its own)", module.name)),
+        let name = &module.name;
+        // Into memory: cannot fail.
+        let _ = match judge(module, tree, known.as_ref()) {
+            Found::Right => writeln!(text, "{name}: ok"),
+            Found::Group => writeln!(text, "{name}: ok (a group without a directory of its own)"),
             Found::Wrong(why, lines) => {
                 wrong += 1;
-                exit::out(format_args!("{}: {why}", module.name));
-                tell(&lines);
+                writeln!(text, "{name}: {why}").and_then(|()| tell(&mut text, &lines))
             }
-        }
+        };
     }
-    exit::out(format_args!("{} of {} modules are what the manifest says", modules.len() - wrong, modules.len()));
+    let (right, all) = (modules.len() - wrong, modules.len());
+    exit::out(format_args!("{text}{right} of {all} modules are what the manifest says"));
     Ok(if wrong == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn tell(lines: &[String]) {
+fn tell(text: &mut String, lines: &[String]) -> std::fmt::Result {
     for line in lines.iter().take(NAMED) {
-        exit::out(format_args!("    {line}"));
+        writeln!(text, "    {line}")?;
     }
     if lines.len() > NAMED {
-        exit::out(format_args!("    and {} more", lines.len() - NAMED));
+        writeln!(text, "    and {} more", lines.len() - NAMED)?;
     }
+    Ok(())
 }
 
 fn judge(module: &Module, tree: Result<Option<Tree>>, known: Option<&Dir>) -> Found {
