@@ -11,5 +11,7 @@ mod bench;
 mod input;
 #[path = "modules/integrity.rs"]
 mod integrity;
+#[path = "modules/python.rs"]
+mod python;
 #[path = "modules/seed.rs"]
 mod seed;

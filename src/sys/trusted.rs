@@ -16,6 +16,10 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 
 use crate::error::{Error, Result};
 
+mod below;
+
+pub use below::below;
+
 /// Who may own and change what is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {

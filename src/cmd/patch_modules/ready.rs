@@ -10,6 +10,7 @@ use crate::module::name::Name;
 use crate::module::plan::{Plan, Step};
 use crate::module::sum::{Entry, Kind, hex};
 use crate::module::tree::{self, Tree};
+use crate::sys::trusted;
 
 use super::site::Site;
 
@@ -26,19 +27,8 @@ pub enum Ready {
 /// The name of the file in a virtual environment that says of which requirements it was made.
 pub const MADE_OF: &str = "patch-requirements";
 
-/// Runs `index.py` as documented: `main(args)`; what it gives back decides. The directory of the module comes first where modules are
-/// looked for, the one that holds all modules second.
-const PYTHON: &str = "\
-import os, sys
-sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
-import index
-if not callable(getattr(index, 'main', None)):
-    sys.exit('index.py has no function main(args)')
-done = index.main(sys.argv[1:])
-if isinstance(done, dict):
-    done = done.get('success')
-sys.exit(0 if done is None or done is True else 1 if done is False else done if isinstance(done, int) else 0)
-";
+/// Runs `index.py`, and judges what it imports from beside its module.
+const PYTHON: &str = include_str!("runner.py");
 
 /// Gets the steps of a plan ready. What has nothing to run costs nothing.
 ///
@@ -105,6 +95,8 @@ fn python(site: &Site, module: &Module, tree: &Tree) -> Result<Vec<OsString>, St
                     "its virtual environment is missing or of other requirements; patch-modules setup {name}"
                 ));
             }
+            // What others could put in there would run as we do.
+            trusted::below(&site.paths.at(&venv)).map_err(|error| error.to_string())?;
             venv.join("bin/python")
         }
     };

@@ -10,7 +10,7 @@ use crate::module::sum::hex;
 use crate::module::tree::Tree;
 use crate::sys::dir::Dir;
 use crate::sys::process::{Finished, Job};
-use crate::sys::replace;
+use crate::sys::{replace, trusted};
 
 use super::heal;
 use super::ready::{MADE_OF, venv};
@@ -19,8 +19,12 @@ use super::work::GRACE;
 
 /// pip gets TERM after this time.
 const TIME: Duration = Duration::from_hours(1);
+/// A look at a virtual environment takes no longer.
+const LOOK: Duration = Duration::from_mins(1);
+/// Fails where the packages are those of another Python.
+const HAS_PACKAGES: &str = "import os, sys, sysconfig; sys.exit(not os.path.isdir(sysconfig.get_path('purelib')))";
 
-/// Makes what is missing, and what is of other requirements.
+/// Makes what is missing, what is of other requirements or of another Python, and what others could change.
 ///
 /// # Errors
 /// If there is no python3, or the requirements cannot be had; what was there before still is.
@@ -53,17 +57,16 @@ fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
     }
     let made_of = hex(&requirements.digest);
     let inside = venv(site, name);
-    let (above, last) = crate::sys::trusted::split(&inside)?;
+    let (above, last) = trusted::split(&inside)?;
     let above = Dir::create(&site.paths.at(above), 0o755)?;
     let old = std::fs::read_to_string(site.paths.at(&inside).join(MADE_OF)).unwrap_or_default();
-    if old.trim() == made_of {
+    if old.trim() == made_of && is_sound(site, &inside) {
         exit::out(format_args!("{name}: its virtual environment is up to date"));
         return Ok(());
     }
     let draft = inside.with_file_name(format!(".{name}.draft"));
     replace::remove_tree(&site.paths.at(&draft))?;
-    let text = site.paths.inside(&tree.path().join("requirements.txt"));
-    let built = build(site, &draft, &text).and_then(|()| {
+    let built = build(site, &draft, &site.paths.inside(tree.path())).and_then(|()| {
         tree.check()?;
         replace::flush_tree(&site.paths.at(&draft))?;
         let dir = Dir::open(&site.paths.at(&draft))?;
@@ -76,16 +79,29 @@ fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
     Ok(())
 }
 
-fn build(site: &Site, draft: &Path, requirements: &Path) -> Result<()> {
-    run(site, &["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()])?;
-    let pip = [draft.join("bin/python"), "-I".into(), "-m".into(), "pip".into(), "install".into()];
-    let how = ["--disable-pip-version-check", "--no-input", "-q", "-r"].map(PathBuf::from);
-    let words: Vec<PathBuf> = pip.into_iter().chain(how).chain([requirements.to_path_buf()]).collect();
-    run(site, &words)
+/// Whether a virtual environment still works: the system may have got another Python since it was made.
+fn is_sound(site: &Site, venv: &Path) -> bool {
+    let words = [venv.join("bin/python"), "-I".into(), "-c".into(), HAS_PACKAGES.into()];
+    let is_ours = trusted::below(&site.paths.at(venv)).is_ok();
+    is_ours
+        && Job::new(&words).inside(site.paths.root()).deadline(LOOK, GRACE).run().is_ok_and(|done| done.is_success())
 }
 
-fn run(site: &Site, words: &[PathBuf]) -> Result<()> {
+/// Makes a virtual environment; what the requirements name by a relative path is looked for in the module.
+fn build(site: &Site, draft: &Path, module: &Path) -> Result<()> {
+    run(site, &["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()], Path::new("/"))?;
+    let pip = [draft.join("bin/python"), "-I".into(), "-m".into(), "pip".into(), "install".into()];
+    let how = ["--disable-pip-version-check", "--no-input", "-q", "-r"].map(PathBuf::from);
+    let words: Vec<PathBuf> = pip.into_iter().chain(how).chain([module.join("requirements.txt")]).collect();
+    run(site, &words, module)
+}
+
+fn run(site: &Site, words: &[PathBuf], dir: &Path) -> Result<()> {
     let mut job = Job::new(words).inside(site.paths.root()).deadline(TIME, GRACE);
+    // chroot(8) begins at its own root, and would not find the directory.
+    if site.paths.is_system() {
+        job = job.dir(dir);
+    }
     for key in ["PIP_INDEX_URL", "PIP_CONFIG_FILE", "PIP_CERT", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"] {
         if let Some(value) = std::env::var_os(key) {
             job = job.env(key, value);

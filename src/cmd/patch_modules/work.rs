@@ -1,8 +1,9 @@
 //! One module at work: its program and its health command, in its directory, in a process group of their own.
 
 use std::cell::RefCell;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::Read;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use crate::sys::cgroup::Limits;
 use crate::sys::group::Reach;
 use crate::sys::process::SAFE_PATH;
 use crate::sys::stop::Stop;
+use crate::sys::trusted;
 
 use super::ready;
 use super::site::Site;
@@ -59,7 +61,7 @@ impl Work<'_> {
     pub fn health(&self) -> Option<Health> {
         let dir = self.site.paths.inside(self.tree.path());
         let words = ready::health(self.module.health.as_ref()?, &dir);
-        Some(match self.start(words) {
+        Some(match self.judge(&words).and_then(|()| self.start(words)) {
             Ok(done) => match &done.ended {
                 Ended::Code(0) => Health::Good,
                 Ended::Stopped(signal) => Health::Stopped(*signal),
@@ -67,6 +69,19 @@ impl Work<'_> {
             },
             Err(error) => Health::Bad(format!("its health check was not run: {error}")),
         })
+    }
+
+    /// A program by its whole path is none of the module's own, and was not verified: it must be root's, and nobody else's to write.
+    fn judge(&self, words: &[OsString]) -> Result<()> {
+        let program = Path::new(words.first().map_or(OsStr::new(""), |word| word));
+        if !self.site.paths.is_system() || !program.is_absolute() || program.starts_with(self.tree.path()) {
+            return Ok(());
+        }
+        match program.canonicalize() {
+            Ok(real) => trusted::file(&real).map(|_| ()),
+            // Then it is not started either, which says so.
+            Err(_) => Ok(()),
+        }
     }
 
     fn start(&self, words: Vec<OsString>) -> Result<Done> {
@@ -133,18 +148,30 @@ impl Work<'_> {
 /// Why a program was not started, with what people can do about it.
 fn explained(mut done: Done, program: &str, dir: &Path) -> Done {
     let Ended::NotStarted(why) = &mut done.ended else { return done };
-    let hint = if program == "python3" {
+    let program = Path::new(program);
+    let hint = if program == Path::new("python3") {
         Some("python3 is not there; install it".to_string())
+    } else if program.ends_with("bin/python") {
+        let name = dir.file_name().unwrap_or_default().to_string_lossy();
+        Some(format!("its virtual environment is damaged; patch-modules setup {name}"))
     } else {
-        let mut head = Vec::new();
-        let file = Path::new(program).file_name().and_then(|name| std::fs::File::open(dir.join(name)).ok());
-        let read = file.and_then(|file| file.take(256).read_to_end(&mut head).ok());
-        read.and_then(|_| shebang_fault(&head))
+        hint_at(&dir.join(program.file_name().unwrap_or_default()))
     };
     if let Some(hint) = hint {
         *why = format!("{why}: {hint}");
     }
     done
+}
+
+/// What may be wrong with a program of a module itself.
+fn hint_at(path: &Path) -> Option<String> {
+    let mut file = std::fs::File::open(path).ok()?;
+    if file.metadata().ok()?.permissions().mode() & 0o111 == 0 {
+        return Some("it is not executable; chmod +x it".to_string());
+    }
+    let mut head = Vec::new();
+    file.by_ref().take(256).read_to_end(&mut head).ok()?;
+    shebang_fault(&head)
 }
 
 /// The directory of the marks of those who are at work.
