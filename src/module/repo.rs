@@ -12,6 +12,8 @@ use crate::paths::Paths;
 use crate::sys::process::{Finished, Job};
 use crate::sys::trusted;
 
+mod store;
+
 /// git gets TERM after this time.
 const TIME: Duration = Duration::from_mins(10);
 const GRACE: Duration = Duration::from_secs(10);
@@ -62,8 +64,11 @@ impl Repo {
         let mut lines = text.lines();
         repo.prefix = lines.next().unwrap_or_default().to_string();
         repo.git_dir = PathBuf::from(lines.next().unwrap_or_default());
-        // Who can write there decides what git does.
-        trusted::directory(&paths.at(&repo.git_dir))?;
+        // Who can write there decides what git does, and what a tag holds: its configuration names programs, and nobody hashes its
+        // packs again.
+        for store in store::of(paths, &repo.git_dir)? {
+            trusted::below(&paths.at(store))?;
+        }
         Ok(repo)
     }
 
@@ -121,7 +126,7 @@ impl Repo {
     pub fn check_out(&self, name: &Name, tag: &Tag, draft: &Path, index: &Path) -> Result<()> {
         let commit = format!("refs/tags/{}^{{commit}}", tag.text);
         if !self.git(&["cat-file", "-e", &commit])?.is_success() {
-            let why = "it points to nothing that is here; fetch it again, or remove it";
+            let why = "it points to nothing that is here, or to no commit; fetch it again, or remove it";
             return Err(Error::failed("use", format!("tag {}", tag.text), why));
         }
         let tree = format!("{commit}:{}{name}", self.prefix);

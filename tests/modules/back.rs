@@ -1,5 +1,7 @@
 //! Versions in git, and the way back.
 
+use std::os::unix::fs::PermissionsExt;
+
 use crate::bench::Bench;
 
 /// Makes a version of module a, runs it and tags it.
@@ -155,4 +157,50 @@ fn a_tag_that_holds_a_link_that_leads_out_is_refused() {
     std::fs::remove_file(bench.path("a/link")).unwrap();
     bench.fails(&["rollback", "a", "--to", "6"], 1, "the link leads out of the module");
     assert!(asides(&bench).is_empty() && bench.path("a/only-1.10").exists());
+}
+
+#[test]
+fn a_health_check_that_fails_for_both_versions_does_not_put_them_in_each_others_place() {
+    let bench = scene(", \"health\": [\"sh\", \"-c\", \"test ! -e ../sick\"]");
+    std::fs::write(bench.path("sick"), "").unwrap();
+    let words = bench.fails(&["apply"], 1, "a: rolled back to 1.9");
+    assert!(words.contains("its health check failed"), "{words}");
+    bench.fails(&["apply"], 1, "it stays, for nothing says which version to go back to");
+    assert!(bench.manifest().contains("\"version\": \"1.9\""), "{}", bench.manifest());
+    bench.fails(&["rollback", "a"], 1, "nothing says which version is safe");
+    std::fs::remove_file(bench.path("sick")).unwrap();
+    bench.well(&["apply"]);
+    bench.well(&["rollback", "a", "--to", "1.10"]);
+    bench.well(&["apply"]);
+    assert!(bench.well(&["rollback", "a"]).contains("rolled back to 1.9"), "it is good again");
+}
+
+#[test]
+fn a_repository_is_used_only_if_nobody_else_can_change_anything_in_it() {
+    let bench = scene("");
+    for name in [".git/config", ".git/packed-refs", ".git/refs/tags", ".git/objects"] {
+        let path = bench.path(name);
+        if name == ".git/packed-refs" {
+            bench.git(&["pack-refs", "--all"]);
+        }
+        let fit = std::fs::metadata(&path).unwrap().permissions();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(fit.mode() | 0o020)).unwrap();
+        bench.fails(&["rollback", "a"], 1, "lets others write; chmod -R go-w");
+        std::fs::set_permissions(&path, fit).unwrap();
+    }
+    assert!(bench.path("a/only-1.10").exists());
+    bench.well(&["rollback", "a"]);
+}
+
+#[test]
+fn a_health_command_is_no_way_to_run_what_nobody_has_verified() {
+    let bench = Bench::of(&[("a", "\"health\": \"../b/index\"")]);
+    bench.fails(&["list"], 2, "health: its program is outside of the module");
+    let stranger = bench.ran().with_file_name("stranger");
+    crate::bench::executable(&stranger, "#!/bin/sh\n");
+    bench.write_manifest(&bench.manifest().replace("../b/index", &stranger.display().to_string()));
+    bench.well(&["checksum", "--write"]);
+    bench.well(&["apply"]);
+    std::fs::set_permissions(&stranger, std::fs::Permissions::from_mode(0o777)).unwrap();
+    bench.fails(&["apply"], 1, "its health check was not run: refusing");
 }

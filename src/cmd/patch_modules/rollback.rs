@@ -56,12 +56,14 @@ pub fn rollback(site: &Site, args: &Rollback) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The version to go back to without a word of which: the last safe one, or else the one that ran before.
+/// The version to go back to without a word of which: the last safe one, or else the one that ran before. Never one that was itself
+/// rolled back since it was good: a check that fails for another reason would put two versions in each other's place night after night.
 pub fn before(module: &Module, safe: Option<Version>, past: &Past) -> Option<Version> {
-    let is_another = |version: &Version| Some(version) != module.version.as_ref();
+    let is_way_back =
+        |version: &Version| Some(version) != module.version.as_ref() && !past.left.contains(version.as_str());
     let ran = past.applied.iter().chain(&past.earlier).filter_map(|applied| applied.version.as_deref());
     let mut candidates = safe.into_iter().chain(ran.filter_map(|text| Version::new(text).ok()));
-    candidates.find(is_another)
+    candidates.find(is_way_back)
 }
 
 /// The version that was last marked as safe. A manifest that is signed was not told.
@@ -213,5 +215,7 @@ mod tests {
             "1.9",
             "never the one that is there"
         );
+        past.left.insert("1.9".into());
+        assert_eq!(before(module, None, &past), None, "nor one that was rolled back itself");
     }
 }

@@ -1,9 +1,10 @@
 //! What the history says about each module, and what the manifest is still to be told. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::event::Event;
 use crate::flag::record::Record;
+use crate::module::version::Version;
 use crate::sys::clock::{self, Moment};
 
 /// All modules of which something is known.
@@ -30,6 +31,8 @@ pub struct Past {
     pub open: Option<Moment>,
     /// Another version was about to be put in its place, and nothing says whether it was.
     pub rolling: Option<Rolling>,
+    /// Versions in whose place an older one was put, and that have neither succeeded nor been marked as safe since.
+    pub left: BTreeSet<String>,
 }
 
 /// A run of a module that has succeeded.
@@ -121,12 +124,17 @@ impl Past {
             Event::Begun => self.open = Some(at),
             Event::Done => {
                 self.open = None;
-                self.applied(at, text("version"), text("checksum"));
+                let version = self.good(text("version"));
+                self.applied(at, version, text("checksum"));
             }
             Event::Failed | Event::Unfinished => self.open = None,
             Event::RollingBack => self.rolling = rolling(record),
-            Event::RolledBack | Event::NotRolledBack => self.rolling = None,
-            Event::Safe => self.safe = text("version"),
+            Event::RolledBack => {
+                self.rolling = None;
+                self.left.extend(text("from").filter(|from| is_older(record.get("to"), from)));
+            }
+            Event::NotRolledBack => self.rolling = None,
+            Event::Safe => self.safe = self.good(text("version")),
             Event::Skipped | Event::Accepted | Event::Written => {}
         }
         self.last = Some((event, at, text("msg")));
@@ -134,6 +142,14 @@ impl Past {
 }
 
 impl Past {
+    /// A version that is a way back again.
+    fn good(&mut self, version: Option<String>) -> Option<String> {
+        if let Some(version) = &version {
+            self.left.remove(version);
+        }
+        version
+    }
+
     fn applied(&mut self, at: Moment, version: Option<String>, checksum: Option<String>) {
         let before = self.applied.take();
         let is_same = before.as_ref().is_some_and(|before| before.version == version);
@@ -143,6 +159,12 @@ impl Past {
         }
         self.applied = Some(Applied { at, since, version, checksum });
     }
+}
+
+/// Whether a version was put back, and not forward.
+fn is_older(version: Option<&str>, than: &str) -> bool {
+    let version = version.and_then(|text| Version::new(text).ok());
+    version.zip(Version::new(than).ok()).is_some_and(|(version, than)| version < than)
 }
 
 fn rolling(record: &Record) -> Option<Rolling> {
@@ -214,6 +236,16 @@ mod tests {
             ("2026-11-21T02:02:00Z", Some("2"))
         );
         assert_eq!(past.earlier.unwrap().version.as_deref(), Some("1"));
+    }
+
+    #[test]
+    fn a_version_that_was_rolled_back_is_left_until_it_succeeds_again() {
+        let done = |minute, version| record(minute, Event::Done, "a", &[("version", version)]);
+        let mut records =
+            vec![done(1, "1"), done(2, "2"), record(3, Event::RolledBack, "a", &[("from", "2"), ("to", "1")])];
+        assert!(Story::of(&records).past("a").left.contains("2"));
+        records.push(done(4, "2"));
+        assert!(Story::of(&records).past("a").left.is_empty());
     }
 
     #[test]

@@ -178,8 +178,11 @@ fn words(said: &Said) -> Read<Option<Vec<String>>> {
         Said::Words(words) => words.iter().map(ToString::to_string).collect(),
         _ => return Err(wrong.into()),
     };
-    let is_fit = words.first().is_some_and(|word| !word.is_empty()) && !words.iter().any(|word| word.contains('\0'));
-    if is_fit { Ok(Some(words)) } else { Err(wrong.into()) }
+    let program = words.first().filter(|word| !word.is_empty()).ok_or(wrong)?;
+    if !program.starts_with('/') && program.split('/').any(|part| part == "..") {
+        return Err("its program is outside of the module; put it in there, or write its whole path".into());
+    }
+    if words.iter().any(|word| word.contains('\0')) { Err(wrong.into()) } else { Ok(Some(words)) }
 }
 
 fn days(said: &Said) -> Read<Option<u32>> {
