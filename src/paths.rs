@@ -207,7 +207,7 @@ impl Paths {
         self.at("/var/lib/patch/grants")
     }
 
-    /// The drivers of this host, a file each.
+    /// The drivers of this host, a link each to its state file.
     pub fn drivers(&self) -> PathBuf {
         self.at("/var/lib/patch/drivers")
     }

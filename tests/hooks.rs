@@ -15,7 +15,7 @@ use patchflag::phase::log::Log;
 use patchflag::phase::settings::{Level, LogFile};
 use patchflag::sys::cgroup::Limits;
 use patchflag::sys::clock::Clock;
-use patchflag::sys::group::Reach;
+use patchflag::sys::group::{Groups, Reach};
 use patchflag::sys::{proc_stat, worker};
 
 /// One at a time: nobody else's children are born inside a fence.
@@ -31,20 +31,16 @@ fn scripts(dir: &Path, body: &str) -> Vec<Entry> {
 }
 
 fn run(entry: &Entry, timeout: Duration, mark: Option<&Path>, heard: &mut dyn FnMut(Heard)) -> Done {
+    let groups = Groups::new(mark.map(Path::to_path_buf), Reach::All, Limits::NONE);
+    run_in(&groups, entry, timeout, heard)
+}
+
+fn run_in(groups: &Groups, entry: &Entry, timeout: Duration, heard: &mut dyn FnMut(Heard)) -> Done {
     let paths = Paths::system();
     let env = [("PATH", patchflag::sys::process::SAFE_PATH.to_string())];
     let grace = Duration::from_millis(300);
-    let terms = Terms {
-        paths: &paths,
-        env: &env,
-        timeout: Some(timeout),
-        grace,
-        mark,
-        reach: Reach::All,
-        stop: None,
-        dir: Path::new("/"),
-        limits: Limits::NONE,
-    };
+    let terms =
+        Terms { paths: &paths, env: &env, timeout: Some(timeout), grace, groups, stop: None, dir: Path::new("/") };
     run_script(&terms, entry, &[], heard).unwrap()
 }
 
@@ -94,6 +90,50 @@ fn a_daemon_that_a_script_starts_goes_on_when_the_script_has_ended() {
     let daemon: i32 = wait_for(&number).trim().parse().unwrap();
     assert_eq!((done.ended, done.left), (Ended::Code(0), Left::Nothing));
     assert!(is_alive(daemon));
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(daemon), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+/// The number of the group in which a script finds itself, run to its end.
+fn group_of(groups: &Groups, dir: &Path, body: &str) -> String {
+    let mut said = Vec::new();
+    let script = format!("read pid name state above group rest </proc/self/stat; echo $group\n{body}");
+    let done = run_in(groups, &scripts(dir, &script)[0], Duration::from_mins(1), &mut |heard| {
+        if let Heard::Bytes(bytes) = heard {
+            said.extend_from_slice(bytes);
+        }
+    });
+    assert_eq!(done.ended, Ended::Code(0));
+    String::from_utf8(said).unwrap()
+}
+
+#[test]
+fn a_group_that_a_fence_shows_empty_is_the_next_scripts_too_and_stays_marked() {
+    let _turn = TURN.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join(".worker");
+    let groups = Groups::of_one_after_the_other(Some(mark.clone()));
+    let first = group_of(&groups, dir.path(), &format!("rm {}", mark.display()));
+    let second = group_of(&groups, dir.path(), &format!("test -e {}", mark.display()));
+    assert_eq!(first == second, has_fences(), "without a fence nobody knows");
+    groups.rest();
+    assert_ne!(group_of(&groups, dir.path(), ""), second, "it was let go of");
+    drop(groups);
+    assert!(!mark.exists());
+}
+
+#[test]
+fn who_was_left_behind_is_no_part_of_the_next_group_and_outlives_its_deadline() {
+    let _turn = TURN.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let number = dir.path().join(".number");
+    let groups = Groups::of_one_after_the_other(None);
+    let body = format!("setsid sh -c 'echo $$ > {}; exec sleep 60' >/dev/null 2>&1 </dev/null &", number.display());
+    let first = group_of(&groups, dir.path(), &body);
+    let daemon: i32 = wait_for(&number).trim().parse().unwrap();
+    let ended = run_in(&groups, &scripts(dir.path(), "sleep 600")[0], Duration::from_millis(300), &mut |_| ()).ended;
+    assert_eq!(ended, Ended::Deadline);
+    assert!(is_alive(daemon));
+    assert_ne!(group_of(&groups, dir.path(), ""), first);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(daemon), nix::sys::signal::Signal::SIGKILL).unwrap();
 }
 

@@ -25,6 +25,7 @@ use crate::paths::{self, Paths};
 use crate::phase;
 use crate::phase::drivers::{self, Other};
 use crate::phase::name::Phase;
+use crate::phase::state::{self, Line};
 use crate::sys::clock::stamp;
 use crate::sys::dir::Dir;
 use crate::sys::lockfile::{self, Lock};
@@ -65,8 +66,10 @@ fn lent(site: &Site) -> Result<Vec<Held>> {
     if !lockfile::is_held(&site.paths.run_lock())? {
         return Ok(Vec::new());
     }
+    if state::read(&site.paths.at(&site.config.run.state))? != Line::Phase(Phase::Update) {
+        return Ok(Vec::new());
+    }
     let driver = driver(site.paths, site.config)?;
-    let driver = driver.filter(|driver| driver.begun.as_ref().is_some_and(|begun| begun.phase == Phase::Update));
     Ok(driver.map(|driver| parse(&driver.grants)).unwrap_or_default())
 }
 

@@ -30,6 +30,7 @@ use crate::phase::name::Phase;
 use crate::phase::settings::missing::{missing_base, missing_dirs};
 use crate::phase::settings::{self, CalledAs, Dialect, Level, Settings};
 use crate::phase::table::{Start, Starter};
+use crate::sys::group::Groups;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::random;
 use crate::sys::stop::Stop;
@@ -209,11 +210,12 @@ impl Work<'_> {
     fn run(&mut self) -> Result<Exit> {
         let clock = self.args.place.clock();
         let stop = Stop::on_signals()?;
+        let groups = Groups::of_one_after_the_other(Some(scripts::mark(self.settings, self.paths)));
         let mut voice = Voice::open(self.settings, self.paths, clock)?;
         for warning in &self.settings.warnings {
             voice.say(Level::Warning, warning);
         }
-        let mut driver = Driver::new(self.settings, self.config, self.paths, clock, &stop, voice)?;
+        let mut driver = Driver::new(self.settings, self.config, self.paths, clock, &stop, &groups, voice)?;
         let end = match (&self.args.reason, self.args.abandon) {
             (Some(reason), true) => self.abandon(&mut driver, reason),
             _ => self.drive(&mut driver, &stop),

@@ -9,6 +9,7 @@ use crate::exit;
 use crate::sys::append::{Appender, Missing};
 use crate::sys::clock::Moment;
 use crate::sys::dir::Dir;
+use crate::sys::replace;
 
 /// A journal may grow to this; an installer's output is not in it.
 const LIMIT: u64 = 16 << 20;
@@ -31,6 +32,18 @@ impl Journal {
         let file = Appender::open(etc, name, Missing::Make)?;
         file.reserve(ROOM)?;
         Ok(Self { file, run: run.to_string() })
+    }
+
+    /// Begins the journal of a new run in place of the last one's, with its first record.
+    ///
+    /// # Errors
+    /// As [`Journal::begin`]; the last one then still stands, or the new one has no room beyond its first record.
+    pub fn begin_with(etc: &Dir, name: &str, run: &str, time: Moment, draft: &Draft) -> Result<Self> {
+        let line = draft.line(time, exit::tool(), std::process::id(), run);
+        replace::replace(etc, name, format!("{line}\n").as_bytes(), 0o644)?;
+        let journal = Self::resume(etc, name, run)?;
+        journal.file.reserve(ROOM)?;
+        Ok(journal)
     }
 
     /// Opens the journal of a run that goes on.

@@ -21,8 +21,7 @@ use super::list::Entry;
 use super::listen::{Ear, Heard, Left, Over};
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::cgroup::Limits;
-use crate::sys::group::{Group, Reach};
+use crate::sys::group::Groups;
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
 
@@ -104,16 +103,12 @@ pub struct Terms<'a> {
     pub timeout: Option<Duration>,
     /// What is between TERM and KILL.
     pub grace: Duration,
-    /// The file that says who is at work, for the next driver if this one is killed.
-    pub mark: Option<&'a Path>,
-    /// Who is reached by TERM and KILL.
-    pub reach: Reach,
+    /// The process groups that it works in, one after the other.
+    pub groups: &'a Groups,
     /// What ends it before its time.
     pub stop: Option<&'a Stop>,
     /// Where it works, as seen from inside the root.
     pub dir: &'a Path,
-    /// What it may use, where the kernel can keep it to that; only with [`Reach::All`].
-    pub limits: Limits,
 }
 
 /// Judges a script again and runs it by its path, as the user whose it is. What it says goes to `heard` in pieces as they come, and a
@@ -186,8 +181,7 @@ fn run(
     let dir = if terms.paths.is_system() { terms.dir } else { Path::new("/") };
     let command = command(&words, terms.env, dir, write).map_err(Error::io("make a pipe for", &name))?;
     let limit = terms.timeout.map(|timeout| timeout.saturating_add(terms.grace));
-    let mut group = Group::open(terms.mark, limit, terms.reach)?;
-    group.limit(terms.limits);
+    let mut group = terms.groups.open(limit)?;
     check()?;
     let child = match group.start(command, user) {
         Ok(child) => child,
@@ -195,7 +189,11 @@ fn run(
     };
     let mut ear = Ear::new(child, read, terms.stop);
     match ear.listen(terms.timeout.and_then(|timeout| began.checked_add(timeout)), heard) {
-        Ok(Over::Ended(status)) => finish(ended(status), ear.drain(heard)),
+        Ok(Over::Ended(status)) => {
+            let left = ear.drain(heard);
+            terms.groups.close(group);
+            finish(ended(status), left)
+        }
         Ok(Over::TimeIsUp) => finish(Ended::Deadline, ear.end(&mut group, terms.grace, heard)),
         Ok(Over::Stopped(signal)) => finish(Ended::Stopped(signal), ear.end(&mut group, terms.grace, heard)),
         Err(why) => {

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::hook::{Whose, list};
+use crate::sys::cgroup::Limits;
+use crate::sys::group::Reach;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::LazyLock;
 
@@ -18,6 +20,10 @@ fn place(body: &str) -> (tempfile::TempDir, Entry) {
 
 static SYSTEM: LazyLock<Paths> = LazyLock::new(Paths::system);
 
+fn groups<'a>(mark: Option<PathBuf>) -> &'a Groups {
+    Box::leak(Box::new(Groups::new(mark, Reach::Group, Limits::NONE)))
+}
+
 fn terms<'a>() -> Terms<'a> {
     let grace = Duration::from_millis(300);
     Terms {
@@ -25,11 +31,9 @@ fn terms<'a>() -> Terms<'a> {
         env: &[],
         timeout: Some(LONG),
         grace,
-        mark: None,
-        reach: Reach::Group,
+        groups: groups(None),
         stop: None,
         dir: Path::new("/"),
-        limits: Limits::NONE,
     }
 }
 
@@ -168,7 +172,7 @@ fn w10_whoever_is_at_work_is_marked_and_the_mark_goes_with_him() {
     let scratch = tempfile::tempdir().unwrap();
     let mark = scratch.path().join("worker");
     let (_keep, entry) = place("#!/bin/sh\ncat \"$1\"\n");
-    let (_, said) = run_by(&entry, &[mark.to_str().unwrap()], |terms| terms.mark = Some(&mark));
+    let (_, said) = run_by(&entry, &[mark.to_str().unwrap()], |terms| terms.groups = groups(Some(mark.clone())));
     assert!(String::from_utf8(said).unwrap().starts_with("group="));
     assert!(!mark.exists());
 }

@@ -1,4 +1,4 @@
-//! The drivers of this host that have a run: `/var/lib/patch/drivers`, a file each that says where its state file lies.
+//! The drivers of this host that have a run: `/var/lib/patch/drivers`, a symbolic link each to its state file.
 //!
 //! A lock service knows hosts. What one driver holds it grants again to another one of the same host, by another configuration,
 //! and that one would give it back at its end, under the hands of the first. So a driver is written down before it asks, and
@@ -16,10 +16,7 @@ use crate::lock::client::held::{Asked, Kind};
 use crate::lock::name::LockName;
 use crate::paths::Paths;
 use crate::sys::dir::Dir;
-use crate::sys::{replace, trusted};
-
-/// The longest path that Linux knows, and its end of line.
-const LIMIT: u64 = 4097;
+use crate::sys::replace;
 
 /// A run of another driver that is not over.
 #[derive(Debug)]
@@ -49,13 +46,7 @@ impl Other {
 /// # Errors
 /// [`Error::Io`]: then it must not ask.
 pub fn note(paths: &Paths, state: &Path) -> Result<()> {
-    let dir = Dir::create(&paths.drivers(), 0o755)?;
-    let name = name(state);
-    let line = format!("{}\n", state.display());
-    if dir.read(&name, LIMIT)?.is_some_and(|bytes| bytes == line.as_bytes()) {
-        return Ok(());
-    }
-    replace::replace(&dir, &name, line.as_bytes(), 0o644)
+    replace::symlink(&Dir::create(&paths.drivers(), 0o755)?, &name(state), state)
 }
 
 /// The run of a driver is over, and its record says so.
@@ -81,8 +72,7 @@ pub fn others(paths: &Paths, state: &Path) -> Result<Vec<Other>> {
     };
     let mut others = Vec::new();
     for name in dir.names()?.into_iter().filter(|name| !name.starts_with('.')) {
-        let path = dir.join(&name);
-        let place = read(&path)?;
+        let place = read(&dir.join(&name))?;
         if place == state {
             continue;
         }
@@ -93,12 +83,13 @@ pub fn others(paths: &Paths, state: &Path) -> Result<Vec<Other>> {
 }
 
 fn read(path: &Path) -> Result<PathBuf> {
-    let bytes = trusted::read(path, LIMIT)?;
-    let place = PathBuf::from(String::from_utf8_lossy(&bytes).trim_end_matches('\n'));
-    if place.is_absolute() && place.file_name().is_some() {
-        return Ok(place);
+    match std::fs::read_link(path) {
+        Ok(place) if place.is_absolute() && place.file_name().is_some() => Ok(place),
+        _ => Err(Error::refused(
+            path.display(),
+            "it leads to no state file of a driver; remove it if no driver is at work",
+        )),
     }
-    Err(Error::refused(path.display(), "it names no state file of a driver; remove it if no driver is at work"))
 }
 
 /// A path is no name, and may be longer than one.
@@ -112,6 +103,7 @@ fn name(state: &Path) -> String {
 mod tests {
     use super::*;
     use crate::flag::record::Draft;
+    use crate::phase::name::Phase;
     use crate::phase::run::Book;
     use crate::sys::clock;
 
@@ -134,7 +126,7 @@ mod tests {
             note(&paths, state).unwrap();
         }
         let now = clock::now();
-        let mut book = Book::begin(&paths.at(other), "r1", now).unwrap();
+        let mut book = Book::begin(&paths.at(other), "r1", now, Phase::LockGet).unwrap();
         book.add(now, &Draft::default().field("asking", "dlm web")).unwrap();
         let seen = others(&paths, mine).unwrap();
         assert_eq!((seen.len(), seen[0].state.as_path()), (1, other));
@@ -152,12 +144,12 @@ mod tests {
     }
 
     #[test]
-    fn a_driver_whose_files_are_gone_holds_nothing_and_a_torn_entry_is_an_error() {
+    fn a_driver_whose_files_are_gone_holds_nothing_and_rubbish_is_an_error() {
         let (_root, paths) = root();
         note(&paths, Path::new("/gone/state")).unwrap();
         assert!(others(&paths, Path::new("/x/state")).unwrap().is_empty());
         std::fs::write(paths.drivers().join("0000000000000000"), "rubbish\n").unwrap();
         let why = others(&paths, Path::new("/x/state")).unwrap_err().to_string();
-        assert!(why.contains("names no state file"), "{why}");
+        assert!(why.contains("leads to no state file"), "{why}");
     }
 }

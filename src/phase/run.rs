@@ -1,6 +1,6 @@
 //! What has happened in a run: the record beside the state file, `STATE.run`, one line each, in the journal's form.
 //!
-//! It only grows until the next run begins its own. It says which phase was begun in which boot, which scripts have succeeded, what was
+//! It only grows until the next run begins its own. It says which scripts of which phase have succeeded in which boot, what was
 //! asked of the lock service and granted, and that a reboot was ordered. A line that a power cut tore does not count.
 
 use std::path::Path;
@@ -24,7 +24,7 @@ pub struct Run {
     pub started: Moment,
     /// When the last record was written.
     pub last: Moment,
-    /// The phase that was begun last.
+    /// The phase in which something was done last.
     pub begun: Option<Begun>,
     /// The grants that it holds, as they were recorded.
     pub grants: Vec<String>,
@@ -40,7 +40,7 @@ pub struct Run {
     pub ended: Option<String>,
 }
 
-/// A phase that was begun.
+/// A phase in which something was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Begun {
     /// Which.
@@ -156,21 +156,19 @@ pub struct Book {
 }
 
 impl Book {
-    /// Begins the record of a new run in place of the last one's.
+    /// Begins the record of a new run, with its first phase, in place of the last one's.
     ///
     /// # Errors
     /// If it cannot be written; nothing has happened then.
-    pub fn begin(state: &Path, id: &str, now: Moment) -> Result<Self> {
+    pub fn begin(state: &Path, id: &str, now: Moment, phase: Phase) -> Result<Self> {
         let (dir, name) = place(state)?;
-        dir.remove(&name)?;
-        let draft = Draft::note("a run begins");
-        let mut journal = Journal::begin(&dir, &name, id)?;
-        journal.add(now, &draft)?;
+        let draft = Draft::note("a run begins").field("phase", phase.as_str());
+        let journal = Journal::begin_with(&dir, &name, id, now, &draft)?;
         let run = Run {
             id: id.to_string(),
             started: now,
             last: now,
-            begun: None,
+            begun: Some(Begun { phase, at: now, done: Vec::new() }),
             grants: Vec::new(),
             asking: None,
             ordered: None,

@@ -96,7 +96,7 @@ fn the_book_on_disk_tells_what_was_put_into_it() {
     let scratch = tempfile::tempdir().unwrap();
     let state = scratch.path().join("lib/state");
     assert!(Book::resume(&state).unwrap().is_none());
-    let mut book = Book::begin(&state, "R1", at()).unwrap();
+    let mut book = Book::begin(&state, "R1", at(), Phase::LockGet).unwrap();
     book.add(at(), &phase(Phase::PreUpdate)).unwrap();
     book.add(at(), &script("10-a")).unwrap();
     book.add(at(), &Draft::default().field("ordered", BOOT)).unwrap();
@@ -108,6 +108,6 @@ fn the_book_on_disk_tells_what_was_put_into_it() {
     book.add(at(), &Draft::default().field("ended", "done")).unwrap();
     assert!(Book::resume(&state).unwrap().is_none());
     assert_eq!(read(&state).unwrap().unwrap().ended.as_deref(), Some("done"));
-    let next = Book::begin(&state, "R2", at()).unwrap();
+    let next = Book::begin(&state, "R2", at(), Phase::LockGet).unwrap();
     assert_eq!(read(&state).unwrap(), Some(next.run));
 }

@@ -53,6 +53,8 @@ impl Limits {
 pub struct Fence {
     dir: PathBuf,
     outside: PathBuf,
+    /// Whether we are in it ourselves.
+    inside: bool,
 }
 
 impl Fence {
@@ -110,33 +112,47 @@ impl Fence {
         let name = format!("{PREFIX}{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = outside.join(name);
         std::fs::create_dir(&dir).ok()?;
-        Some(Self { dir, outside: outside.to_path_buf() })
+        Some(Self { dir, outside: outside.to_path_buf(), inside: false })
     }
 
-    /// Works inside: what is started meanwhile is born there. `None` in the first place: we could not get out again, and the fence
-    /// must never be closed over ourselves. Whatever other threads start in this moment is born there too: one at a time.
-    pub fn within<T>(self, work: impl FnOnce() -> T) -> (Option<Self>, T) {
-        let is_in = move_to(&self.dir, 0);
-        let done = work();
-        let is_out = !is_in || move_to(&self.outside, 0);
-        (Some(self).filter(|_| is_in && is_out), done)
+    /// Goes inside; whether we are. What this process starts from then on is born there, by whatever thread. To come in may take some
+    /// milliseconds, in which the kernel waits for all processors.
+    pub fn enter(&mut self) -> bool {
+        self.inside = self.inside || move_to(&self.dir, 0);
+        self.inside
     }
 
-    /// Whether nobody is in it.
+    /// Comes out again; whether we are. A fence that we cannot leave is never closed over us.
+    pub fn leave(&mut self) -> bool {
+        self.inside = self.inside && !move_to(&self.outside, 0);
+        !self.inside
+    }
+
+    /// [`Fence::enter`], for one that is of no use otherwise.
+    pub fn entered(mut self) -> Option<Self> {
+        self.enter().then_some(self)
+    }
+
+    /// [`Fence::leave`], for one that is of no use otherwise.
+    pub fn left(mut self) -> Option<Self> {
+        self.leave().then_some(self)
+    }
+
+    /// Whether nobody is in it but us.
     pub fn is_empty(&self) -> bool {
         self.members().is_empty()
     }
 
-    /// A signal to everybody in it.
+    /// A signal to everybody else in it.
     pub fn signal(&self, signal: Signal) {
         for pid in self.members() {
             let _ = kill(Pid::from_raw(pid), signal);
         }
     }
 
-    /// KILL to everybody in it, at once where the kernel knows how (5.14), else until nobody new is born.
-    pub fn kill(&self) {
-        if std::fs::write(self.dir.join("cgroup.kill"), "1").is_ok() {
+    /// KILL to everybody else in it, at once where the kernel knows how (5.14), else until nobody new is born.
+    pub fn kill(&mut self) {
+        if self.leave() && std::fs::write(self.dir.join("cgroup.kill"), "1").is_ok() {
             return;
         }
         for _ in 0..ROUNDS {
@@ -158,6 +174,7 @@ impl Fence {
 
 impl Drop for Fence {
     fn drop(&mut self) {
+        self.leave();
         for _ in 0..ROUNDS {
             for pid in self.members() {
                 move_to(&self.outside, pid);

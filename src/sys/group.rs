@@ -5,11 +5,13 @@
 //! it, and ends by itself when we do. The group is marked as at work (see [`worker`]), and then joined by those who work. As long as
 //! the leader has not been asked how it ended, its number is given to nobody else: a signal to the group never hits a stranger.
 
+use std::cell::RefCell;
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
@@ -33,14 +35,26 @@ pub enum Reach {
     All,
 }
 
+/// How long we are inside a fence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stay {
+    /// As long as it takes to start somebody there.
+    Short,
+    /// As long as the group is open.
+    Long,
+}
+
 /// A process group, and around it a fence where one was asked for and can be had. Dropped, it lets go of what is still in it.
 #[derive(Debug)]
 pub struct Group {
     leader: Child,
     reach: Reach,
     fence: Option<Fence>,
+    stay: Stay,
     limits: Limits,
     mark: Option<PathBuf>,
+    /// Whether it was sent a signal: its leader is gone then.
+    ended: bool,
 }
 
 impl Group {
@@ -61,16 +75,27 @@ impl Group {
             .process_group(0)
             .spawn()
             .map_err(Error::io("start", "cat, to lead a process group"))?;
-        let group = Self { leader, reach, fence: None, limits: Limits::NONE, mark: mark.map(Path::to_path_buf) };
-        if let Some(path) = mark {
-            worker::mark(path, group.leader.id(), for_at_most)?;
-        }
+        let group = Self {
+            leader,
+            reach,
+            fence: None,
+            stay: Stay::Short,
+            limits: Limits::NONE,
+            mark: mark.map(Path::to_path_buf),
+            ended: false,
+        };
+        group.mark(for_at_most)?;
         Ok(group)
     }
 
-    /// What those who are started from here on may use together, where the kernel can keep them to it.
-    pub fn limit(&mut self, limits: Limits) {
-        self.limits = limits;
+    fn mark(&self, for_at_most: Option<Duration>) -> Result<()> {
+        self.mark.as_ref().map_or(Ok(()), |path| worker::mark(path, self.leader.id(), for_at_most))
+    }
+
+    /// Whether it is as empty as a new one, and that is known for sure: without a fence it is not.
+    fn is_as_new(&mut self) -> bool {
+        let led = !self.ended && matches!(self.leader.try_wait(), Ok(None));
+        led && self.fence.as_ref().is_some_and(Fence::is_empty)
     }
 
     /// Starts a program in the group, as this user if one is named.
@@ -84,17 +109,22 @@ impl Group {
             None => command.spawn(),
         };
         let _alone = birth();
-        let fence = if self.reach == Reach::All { Fence::make_for(self.limits) } else { None };
-        let Some(fence) = fence else { return start() };
-        let (fence, child) = fence.within(start);
+        if self.fence.is_none() && self.reach == Reach::All {
+            self.fence = Fence::make_for(self.limits);
+        }
+        // Where we cannot go nobody is born.
+        self.fence = self.fence.take().and_then(Fence::entered);
+        let child = start();
+        if self.stay == Stay::Short {
+            self.fence = self.fence.take().and_then(Fence::left);
+        }
         // Not before: what we allocate ourselves while we are inside would count, and at its end we would be killed.
-        let _ = fence.as_ref().is_some_and(|fence| fence.keep(self.limits));
-        self.fence = fence;
+        let _ = self.fence.as_ref().is_some_and(|fence| fence.keep(self.limits));
         child
     }
 
     /// TERM to all of them, and the word to go on for those that were stopped and could not hear it.
-    pub fn terminate(&self) {
+    pub fn terminate(&mut self) {
         self.signal(Signal::SIGTERM);
         self.signal(Signal::SIGCONT);
     }
@@ -102,7 +132,7 @@ impl Group {
     /// KILL to all of them. Whether they are gone; who waits in the kernel for a device is not, and keeps the mark.
     pub fn kill(&mut self) -> bool {
         self.signal(Signal::SIGKILL);
-        if let Some(fence) = &self.fence {
+        if let Some(fence) = &mut self.fence {
             fence.kill();
         }
         let end = Instant::now() + DYING;
@@ -125,7 +155,8 @@ impl Group {
         alive.next().is_none() && self.fence.as_ref().is_none_or(Fence::is_empty)
     }
 
-    fn signal(&self, signal: Signal) {
+    fn signal(&mut self, signal: Signal) {
+        self.ended = true;
         let _ = killpg(self.id(), signal);
         if let Some(fence) = &self.fence {
             fence.signal(signal);
@@ -134,6 +165,85 @@ impl Group {
 
     fn id(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.leader.id()).unwrap_or(i32::MAX))
+    }
+}
+
+/// Where the groups of one who works come from, one program after the other.
+#[derive(Debug)]
+pub struct Groups {
+    mark: Option<PathBuf>,
+    reach: Reach,
+    limits: Limits,
+    stay: Stay,
+    /// The last one, if nobody was left in it.
+    kept: RefCell<Option<Group>>,
+    /// Lets go of one meanwhile.
+    letting_go: RefCell<Option<JoinHandle<()>>>,
+}
+
+impl Groups {
+    /// Groups of this reach, marked as at work in this file.
+    pub fn new(mark: Option<PathBuf>, reach: Reach, limits: Limits) -> Self {
+        let (kept, letting_go) = (RefCell::new(None), RefCell::new(None));
+        Self { mark, reach, limits, stay: Stay::Short, kept, letting_go }
+    }
+
+    /// The same, for whoever starts nobody else: it stays inside the fence, and what the last program has left empty is the next one's.
+    pub fn of_one_after_the_other(mark: Option<PathBuf>) -> Self {
+        let mut groups = Self::new(mark, Reach::All, Limits::NONE);
+        groups.stay = Stay::Long;
+        groups
+    }
+
+    /// An empty group.
+    ///
+    /// # Errors
+    /// As [`Group::open`].
+    pub fn open(&self, for_at_most: Option<Duration>) -> Result<Group> {
+        let kept = self.kept.borrow_mut().take();
+        if let Some(mut group) = kept
+            && group.is_as_new()
+        {
+            // A program may have tidied up more than its own.
+            if for_at_most.is_some() || group.mark.as_ref().is_some_and(|path| !path.exists()) {
+                group.mark(for_at_most)?;
+            }
+            return Ok(group);
+        }
+        self.wait();
+        let mut group = Group::open(self.mark.as_deref(), for_at_most, self.reach)?;
+        (group.stay, group.limits) = (self.stay, self.limits);
+        Ok(group)
+    }
+
+    /// Takes a group back whose program has ended. Who is still in it goes on outside.
+    pub fn close(&self, mut group: Group) {
+        if self.stay == Stay::Long && group.is_as_new() {
+            self.kept.replace(Some(group));
+        }
+    }
+
+    /// Nobody else is started for now: what is kept is let go of while the caller does something else, for to come out of a fence takes
+    /// as long as to come in. Groups can be opened again all the same.
+    pub fn rest(&self) {
+        let Some(group) = self.kept.borrow_mut().take() else { return };
+        self.wait();
+        let thread = thread::Builder::new().name("let-go".into()).spawn(move || drop(group));
+        // Where there can be no thread it was dropped here.
+        self.letting_go.replace(thread.ok());
+    }
+
+    fn wait(&self) {
+        if let Some(thread) = self.letting_go.borrow_mut().take() {
+            // It has nothing to say.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        self.wait();
     }
 }
 

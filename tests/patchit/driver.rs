@@ -5,7 +5,9 @@ use std::fs;
 use std::process::{Command, Output};
 
 use patchflag::flag::record::Draft;
+use patchflag::phase::name::Phase;
 use patchflag::phase::run::Book;
+use patchflag::phase::state;
 use patchflag::sys::clock;
 use patchflag::sys::lockfile::{self, Lock};
 
@@ -23,9 +25,10 @@ fn driver(root: &Root, phase: &str, lock: &str) -> Lock {
     let grant = text.lines().find_map(|line| line.find("dir ").map(|at| line[at..].to_string())).unwrap();
     fs::remove_file(remembered).unwrap();
     let now = clock::parse(NIGHT).unwrap();
-    let mut book = Book::begin(&base.join("var/lib/patch/run/state"), "R7", now).unwrap();
+    let place = base.join("var/lib/patch/run/state");
+    let mut book = Book::begin(&place, "R7", now, Phase::LockGet).unwrap();
     book.add(now, &Draft::default().field("grant", grant.trim())).unwrap();
-    book.add(now, &Draft::default().field("phase", phase)).unwrap();
+    state::write(&place, phase.parse().unwrap()).unwrap();
     lockfile::try_take(&base.join("run/patch/run")).unwrap().unwrap()
 }
 

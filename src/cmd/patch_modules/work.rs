@@ -16,7 +16,7 @@ use crate::phase::log::Log;
 use crate::phase::log::lines::Lines;
 use crate::phase::settings::{Level, LogFile};
 use crate::sys::cgroup::Limits;
-use crate::sys::group::Reach;
+use crate::sys::group::{Groups, Reach};
 use crate::sys::process::SAFE_PATH;
 use crate::sys::stop::Stop;
 use crate::sys::trusted;
@@ -89,16 +89,15 @@ impl Work<'_> {
         let mark = mark(self.site, self.module.name.as_str());
         let dir = self.site.paths.inside(self.tree.path());
         let limits = Limits { memory: self.module.resources.memory, cpu: self.module.resources.cpu };
+        let groups = Groups::new(Some(mark), Reach::All, limits);
         let terms = Terms {
             paths: &self.site.paths,
             env: &env,
             timeout: Some(self.module.timeout.unwrap_or(self.site.settings.timeout)),
             grace: GRACE,
-            mark: Some(&mark),
-            reach: Reach::All,
+            groups: &groups,
             stop: Some(self.stop),
             dir: &dir,
-            limits,
         };
         let path = self.site.log(self.module);
         let settings = LogFile { path, level: Level::Info, retention: RETENTION };

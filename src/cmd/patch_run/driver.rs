@@ -19,6 +19,7 @@ use crate::phase::settings::{Level, Settings};
 use crate::phase::state::{self, Line};
 use crate::phase::table::{self, Holds, Last, Next, Ordered, Outcome, Seen, Start, Starter};
 use crate::sys::clock::Clock;
+use crate::sys::group::Groups;
 use crate::sys::stop::Stop;
 
 use super::end::End;
@@ -42,6 +43,8 @@ pub struct Driver<'a> {
     pub(super) book: Option<Book>,
     /// What the state file says.
     pub(super) state: Option<Phase>,
+    /// Where its scripts work.
+    pub(super) groups: &'a Groups,
     /// Whether this process has made sure that the lock is held.
     pub(super) sure: Sure,
     /// How often this process asks a service that cannot be reached, before the host is changed.
@@ -142,6 +145,7 @@ impl<'a> Driver<'a> {
         paths: &'a Paths,
         clock: Clock,
         stop: &'a Stop,
+        groups: &'a Groups,
         voice: Voice,
     ) -> Result<Self> {
         Ok(Self {
@@ -154,6 +158,7 @@ impl<'a> Driver<'a> {
             boot: BootIdentity::current(paths)?.to_string(),
             book: Book::resume(&paths.at(&settings.state))?,
             state: None,
+            groups,
             sure: Sure::NotYet,
             patience: Tries::One,
         })
@@ -223,12 +228,15 @@ impl<'a> Driver<'a> {
         let now = self.clock.now();
         let path = self.paths.at(&self.settings.state);
         if self.book.is_none() {
-            self.book = Some(Book::begin(&path, &journal::new_run_id(now), now)?);
+            self.book = Some(Book::begin(&path, &journal::new_run_id(now), now, phase)?);
         }
         if self.state != Some(phase) {
             self.write_state(phase)?;
         }
-        self.record(&Draft::default().field("phase", phase.as_str()))?;
+        // What it did is recorded with its name, when something is done. Only that it did not fail for good must be known now.
+        if self.book.as_ref().is_some_and(|book| book.run.failed.is_some()) {
+            self.record(&Draft::default().field("phase", phase.as_str()))?;
+        }
         self.voice.say(Level::Debug, format_args!("phase {phase}"));
         Ok(())
     }
@@ -278,7 +286,7 @@ impl<'a> Driver<'a> {
         };
         let known = before.is_some_and(|cause| *cause == what);
         if run.is_some_and(|run| run.failed.as_ref() != Some(&what)) {
-            self.record(&Draft::default().field("failed", &what))?;
+            self.record(&Draft::default().field("phase", phase.as_str()).field("failed", &what))?;
         }
         self.voice.decide(Level::Error, &what);
         if !known {

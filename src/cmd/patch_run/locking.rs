@@ -273,6 +273,7 @@ impl Driver<'_> {
 
     /// Phase `lock_release`.
     pub(super) fn lock_release(&mut self) -> Result<Turn> {
+        self.groups.rest();
         if self.settings.lock.is_none() && self.holds() == Holds::Nothing {
             return Ok(Turn::On(Outcome::Yes));
         }
@@ -322,17 +323,20 @@ impl Driver<'_> {
         if held.is_empty() || unsure {
             held.extend(self.unrecorded(backend.as_ref(), &held)?);
         }
-        for grant in &held {
+        for (left, grant) in (0..held.len()).rev().zip(&held) {
             same_kind(grant, backend.as_ref())?;
             let released = self.release(backend.as_ref(), grant, tries)?;
             let words = match released {
                 Released::Ended => format!("lock {} is released", grant.lock),
                 Released::Absent => format!("lock {} was not ours any more; nothing was released", grant.lock),
             };
-            self.record(&Draft::note(&words).field("released", grant.to_string()))?;
+            // Only when all are given back it is known that nothing is held.
+            let settled = (left == 0).then_some("");
+            self.record(&Draft::note(&words).field("released", grant.to_string()).maybe("asking", settled))?;
             self.voice.decide(if released == Released::Ended { Level::Info } else { Level::Warning }, words);
         }
-        self.record(&Draft::default().field("asking", ""))
+        let unsure = self.book.as_ref().is_some_and(|book| book.run.asking.is_some());
+        if unsure { self.record(&Draft::default().field("asking", "")) } else { Ok(()) }
     }
 
     /// Grants of ours that no record tells of: a driver was killed between the answer and its record, or another program's run goes on

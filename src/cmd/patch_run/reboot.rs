@@ -16,7 +16,8 @@ impl Driver<'_> {
         if let Some(end) = self.announce_reboot()? {
             return Ok(Turn::Stop(end));
         }
-        self.record(&Draft::note("the host is told to reboot").field("ordered", self.boot.clone()))?;
+        let order = Draft::note("the host is told to reboot");
+        self.record(&order.field("phase", Phase::Reboot.as_str()).field("ordered", self.boot.clone()))?;
         self.write_state(Phase::PostUpdate)?;
         self.voice.decide(Level::Info, "rebooting");
         let failed = match self.settings.reboot.clone() {

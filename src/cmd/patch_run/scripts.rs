@@ -13,8 +13,6 @@ use crate::phase::log::Output;
 use crate::phase::name::{PHASES, Phase};
 use crate::phase::settings::{Asking, Dialect, Level, Repeat, ScriptDir, Settings};
 use crate::phase::table::{Holds, Outcome};
-use crate::sys::cgroup::Limits;
-use crate::sys::group::Reach;
 use crate::sys::user::User;
 
 use super::driver::{Driver, Turn};
@@ -135,7 +133,12 @@ impl<'a> Driver<'a> {
         }
         match self.run_one(entry, &[])? {
             Meaning::Passed => {
-                self.record(&Draft::default().field("script", &path).field("boot", self.boot.clone()))?;
+                self.record(
+                    &Draft::default()
+                        .field("phase", phase.as_str())
+                        .field("script", &path)
+                        .field("boot", self.boot.clone()),
+                )?;
                 self.notify(words::Driver::Running, phase.as_str(), Some(&path), 0)?;
                 Ok(None)
             }
@@ -204,8 +207,7 @@ impl<'a> Driver<'a> {
         self.voice.say(Level::Info, format_args!("running: {}", entry.path.display()));
         let user = entry.whose.user().cloned().unwrap_or_else(User::ourselves);
         let env = self.environment(&user);
-        let mark = self.mark();
-        let terms = self.terms(&env, &mark);
+        let terms = self.terms(&env);
         let mut output = self.voice.output();
         let ran = hook::run_script(&terms, entry, args, &mut |heard| pass(&mut output, &heard));
         drop(output);
@@ -224,8 +226,7 @@ impl<'a> Driver<'a> {
     pub(super) fn run_words(&mut self, command: &[String]) -> Result<Done> {
         self.voice.say(Level::Info, format_args!("running: {}", command.join(" ")));
         let env = self.environment(&User::ourselves());
-        let mark = self.mark();
-        let terms = self.terms(&env, &mark);
+        let terms = self.terms(&env);
         let mut output = self.voice.output();
         let done = hook::run_command(&terms, command, &mut |heard| pass(&mut output, &heard))?;
         drop(output);
@@ -234,7 +235,7 @@ impl<'a> Driver<'a> {
     }
 
     /// Of the parts that do not change, so that the log can be written to meanwhile.
-    fn terms<'t>(&self, env: &'t [(&'static str, String)], mark: &'t Path) -> Terms<'t>
+    fn terms<'t>(&self, env: &'t [(&'static str, String)]) -> Terms<'t>
     where
         'a: 't,
     {
@@ -243,17 +244,10 @@ impl<'a> Driver<'a> {
             env,
             timeout: self.settings.timeout,
             grace: self.settings.grace,
-            mark: Some(mark),
-            reach: Reach::All,
+            groups: self.groups,
             stop: Some(self.stop),
             dir: Path::new("/"),
-            limits: Limits::NONE,
         }
-    }
-
-    /// Who is at work for this driver, for the next one if it is killed.
-    pub(super) fn mark(&self) -> std::path::PathBuf {
-        mark(self.settings, self.paths)
     }
 
     fn meaning(&mut self, path: &Path, done: &Done) -> Meaning {

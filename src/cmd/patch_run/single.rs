@@ -9,8 +9,7 @@ use crate::hook::{self, Ended, Heard, Terms, words};
 use crate::paths::Paths;
 use crate::phase::name::Phase;
 use crate::phase::settings::Settings;
-use crate::sys::cgroup::Limits;
-use crate::sys::group::Reach;
+use crate::sys::group::Groups;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
@@ -32,6 +31,7 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
         exit::out(format_args!("not a script: {}: {reason}", path.display()));
     }
     let stop = Stop::on_signals()?;
+    let groups = Groups::of_one_after_the_other(None);
     for entry in &listed.scripts {
         exit::out(format_args!("running: {}", entry.path.display()));
         let user = entry.whose.user().cloned().unwrap_or_else(User::ourselves);
@@ -41,11 +41,9 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
             env: &env,
             timeout: settings.timeout,
             grace: settings.grace,
-            mark: None,
-            reach: Reach::All,
+            groups: &groups,
             stop: Some(&stop),
             dir: Path::new("/"),
-            limits: Limits::NONE,
         };
         let done = hook::run_script(&terms, entry, &[], &mut |heard| {
             if let Heard::Bytes(bytes) = heard {
