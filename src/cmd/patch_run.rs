@@ -159,13 +159,16 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
     let Some(lock) = lockfile::try_take(&paths.at(&settings.local_lock))? else {
         return another_works(args, &settings, codes);
     };
-    if let Some(worker) = worker::left_behind(&scripts::mark(&settings, &paths))? {
+    let mark = scripts::mark(&settings, &paths);
+    if let Some(worker) = worker::left_behind(&mark)? {
         if !worker.is_overdue() {
             return Ok(script_works(&worker, codes));
         }
         exit::warn(format_args!("ending process group {}: its driver is gone and its time is over", worker.group()));
         worker.end(settings.grace);
     }
+    // Of one that was killed; this start may have nobody to mark.
+    worker::unmark(&mark);
     let mut work = Work { args, settings: &settings, config: &config, paths: &paths, codes, allowed, _lock: lock };
     work.run()
 }
