@@ -214,7 +214,13 @@ impl Work<'_> {
         let clock = self.args.place.clock();
         let stop = Stop::on_signals()?;
         let groups = Groups::of_one_after_the_other(Some(scripts::mark(self.settings, self.paths)));
-        let mut voice = Voice::open(self.settings, self.paths, clock)?;
+        let mut voice = match Voice::open(self.settings, self.paths, clock) {
+            Err(error) if self.args.abandon => {
+                exit::warn(&error);
+                Voice::without_log()
+            }
+            other => other?,
+        };
         for warning in &self.settings.warnings {
             voice.say(Level::Warning, warning);
         }

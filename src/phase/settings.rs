@@ -4,6 +4,7 @@
 //! are. What a text means is pure; [`load`] finds and reads the file. Paths are as the file has them, seen from inside the root: who
 //! uses one puts it below the root with [`Paths::at`](crate::paths::Paths::at).
 
+mod apart;
 pub mod check;
 pub mod command;
 mod dialect;

@@ -155,6 +155,22 @@ fn a_lock_that_is_kept_over_an_abandoned_run_is_held_by_hand_and_no_run_gives_it
 }
 
 #[test]
+fn a_run_can_be_abandoned_though_its_log_cannot_be_opened() {
+    let host = host();
+    script(&host, "update.d/10-look", "exit 3");
+    assert_eq!(patch_run_with(&host, &[]).code, 1);
+    let log = host.path("var/log/patch-run.log");
+    std::fs::remove_file(&log).unwrap();
+    std::fs::create_dir(&log).unwrap();
+    assert!(patch_run(&host).err.contains("patch-run.log"), "nothing goes on unseen");
+    let checked = patch_run_with(&host, &["--check-config"]);
+    assert!(checked.code == 1 && checked.out.contains("is no regular file"), "{checked:?}");
+    let said = patch_run_with(&host, &["--abandon", "--reason", "a bad patch"]);
+    assert!(said.code == 0 && said.err.contains("patch-run.log"), "{said:?}");
+    assert!(!host.path("srv/locks/web.lock").exists() && !host.path("var/lib/patch/run/state").exists());
+}
+
+#[test]
 fn json_is_asked_for_with_a_question_and_begins_no_run() {
     let host = host();
     assert_eq!(patch_run_with(&host, &["--json"]).code, 2);

@@ -26,6 +26,11 @@ impl Voice {
         Ok(Self { log: Log::open(paths, &settings.log, clock)? })
     }
 
+    /// For what must be done though the log cannot be opened: decisions go to syslog as always.
+    pub fn without_log() -> Self {
+        Self { log: Log::none() }
+    }
+
     /// A line of the log.
     pub fn say(&mut self, level: Level, words: impl Display) {
         self.log.say(level, words);

@@ -29,6 +29,8 @@ pub struct Facts {
     pub reboots: Option<bool>,
     /// Whether the log has a directory to lie in.
     pub has_log_dir: bool,
+    /// Whether something else than a file stands where the log is to be.
+    pub log_is_no_file: bool,
 }
 
 impl Facts {
@@ -50,6 +52,7 @@ impl Facts {
             strangers: strangers(dirs, paths),
             reboots: command.map(|program| is_program(program, paths)),
             has_log_dir: log_dir.is_some_and(|dir| dir.is_dir()),
+            log_is_no_file: paths.at(&settings.log.path).symlink_metadata().is_ok_and(|found| !found.is_file()),
         }
     }
 }
@@ -76,6 +79,10 @@ pub fn findings(settings: &Settings, facts: &Facts) -> Vec<String> {
             "the directory of the log {} is not there, and a run would make it; is its name right?",
             settings.log.path.display()
         ));
+    }
+    if facts.log_is_no_file {
+        let path = settings.log.path.display();
+        say(format!("the log {path} is no regular file, and no run begins before it is one or gone"));
     }
     if settings.lock.is_none() && settings.dialect == Dialect::Ours && settings.warnings.is_empty() {
         say("no lock is configured: two hosts of a group may go down at once".into());

@@ -38,7 +38,8 @@ pub fn recognise(text: &str, file: &str, called_as: CalledAs) -> Result<Text> {
             return Err(Error::Usage(format!("{file}:{line}: {words}")));
         }
         (false, true) => Dialect::Foreman,
-        (false, false) if called_as == CalledAs::ForemanDlmUpdater => Dialect::Foreman,
+        // Who is to be told what is missing has the key of a certificate, or the other name.
+        (false, false) if called_as == CalledAs::ForemanDlmUpdater || has("client_key") => Dialect::Foreman,
         (true | false, false) => Dialect::DlmIni,
     };
     Ok(Text::Ini(ini, dialect))
@@ -73,6 +74,7 @@ mod tests {
                 ("; c\n[main]\nendpoint = https://x/api/v2/\n", Dialect::DlmIni),
                 ("[scripts]\na=b\n[main]\nendpoint = 5%\n", Dialect::DlmIni),
                 ("[DEFAULT]\nendpoint = x\n[main]\n", Dialect::DlmIni),
+                ("[main]\nclient_key = /k\n", Dialect::Foreman),
                 ("[main]\nForeman_URL = https://x\n", Dialect::Foreman),
                 ("[run]\n", Dialect::Ours),
                 ("[lock]\nbackend = lockd\n", Dialect::Ours),

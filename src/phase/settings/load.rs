@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use super::dialect::{self, Text};
-use super::{Dialect, Settings, dlm_ini, dotenv, foreman, ours};
+use super::{Dialect, Settings, apart, dlm_ini, dotenv, foreman, ours};
 use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::sys::trusted;
@@ -53,6 +53,7 @@ pub fn load(called_as: CalledAs, named: Option<&Path>, paths: &Paths, env: &[(St
     let Some(path) = choose(called_as, named, paths)? else { return without_a_file(called_as, paths, env) };
     let (text, access) = text(&path)?;
     let mut settings = understand(&text, &path, called_as, paths, env)?;
+    apart::check(&settings)?;
     if access == Access::Others && holds_a_secret(settings.dialect) {
         let words = format!("others may read the secret in it; chmod 600 {}", path.display());
         settings.warnings.insert(0, format!("{}: {words}", path.display()));
