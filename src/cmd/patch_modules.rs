@@ -8,6 +8,7 @@ mod list;
 mod past;
 mod plan;
 mod ready;
+mod requirements;
 mod rollback;
 mod setup;
 mod site;
@@ -177,7 +178,7 @@ pub fn main() -> ExitCode {
 fn run(args: &Args) -> Result<Exit> {
     let site = Site::open(&args.place, args.dir.as_deref())?;
     match &args.command {
-        Command::Apply(apply) if apply.dry_run || site.only_words => plan::show(&site, &apply.names, apply.json),
+        Command::Apply(apply) if apply.dry_run || site.only_words => plan::show(&site, apply),
         Command::Apply(apply) => apply::apply(&site, apply),
         Command::Versions(one) => versions::show(&site, &one.name, one.json),
         Command::Tag(one) => versions::tag(&site, &one.name),

@@ -85,7 +85,7 @@ impl Manifest {
         if let Some(circle) = graph::circle(&manifest.needs()) {
             let names: Vec<&str> = circle.iter().map(|node| manifest.modules[*node].name.as_str()).collect();
             let words =
-                format!("modules need one another in a circle: {}; remove one of these needs", names.join(" -> "));
+                format!("modules need one another in a circle: {}; remove one of these needs", place::way(&names));
             return Err(place::wrong(text, file, places[circle[0]], &words));
         }
         Ok(manifest)

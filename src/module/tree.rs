@@ -100,6 +100,17 @@ impl Tree {
         &self.path
     }
 
+    /// The entry of this path, and all that is below it.
+    pub fn named(&self, path: &[u8]) -> Vec<&Entry> {
+        let is_below = |entry: &&Entry| matches!(entry.path.strip_prefix(path), Some([] | [b'/', ..]));
+        self.entries.iter().filter(is_below).collect()
+    }
+
+    /// Where an entry is.
+    pub fn at(&self, entry: &Entry) -> PathBuf {
+        self.path.join(walk::os(&entry.path))
+    }
+
     /// The entry of this name at the top.
     pub fn top(&self, name: &str) -> Option<&Entry> {
         self.entries

@@ -5,6 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
@@ -49,7 +50,9 @@ pub fn try_take(path: &Path) -> Result<Option<Lock>> {
 /// # Errors
 /// [`Error::Io`] if the file is there and cannot be opened.
 pub fn is_held(path: &Path) -> Result<bool> {
-    let file = match File::open(path) {
+    // What is no file must not hang whoever only looks.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOCTTY).bits();
+    let file = match File::options().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(why) if why.kind() == std::io::ErrorKind::NotFound => return Ok(false),
         Err(why) if why.kind() == std::io::ErrorKind::PermissionDenied => return Ok(true),
@@ -73,6 +76,7 @@ mod tests {
         std::fs::remove_file(&path).unwrap();
         nix::unistd::mkfifo(&path, Mode::S_IRUSR).unwrap();
         assert!(matches!(try_take(&path), Err(Error::Refused { .. })));
+        assert!(is_held(&path).is_ok(), "whoever looks does not wait for somebody to write into it");
     }
 
     #[test]

@@ -37,9 +37,11 @@ fn ten_thousand_modules_in_one_chain_are_planned() {
     }
     let bench = Bench::new(&(list + "]}"));
     let words = bench.well(&["apply", "--dry-run"]);
-    assert!(words.ends_with("10000. m9999, after m9998\n"), "{}", &words[words.len() - 200..]);
-    let words = bench.well(&["apply", "--dry-run", "m1"]);
+    assert!(words.contains("10000. m9999, after m9998\n"), "{}", &words[words.len() - 200..]);
+    let words = bench.well(&["apply", "--dry-run", "--allow-unverified", "m1"]);
     assert_eq!(words, "  1. m0\n  2. m1, after m0\n");
+    let words = bench.well(&["apply", "--dry-run", "m1"]);
+    assert!(words.contains("m0 and 1 more would fail without being executed: no checksum"), "{words}");
 }
 
 #[test]
@@ -60,4 +62,30 @@ fn the_example_in_the_documentation_runs_as_it_is() {
     bench.well(&["checksum", "--write"]);
     let words = bench.well(&["apply"]);
     assert!(words.contains("hello | hello 1.0.0 on "), "{words}");
+}
+
+#[test]
+fn a_disabled_module_that_is_only_a_name_stands_in_nobodys_way() {
+    let bench = Bench::of(&[("a", ""), ("later", "\"enabled\": false"), ("all", "\"children\": [\"a\", \"later\"]")]);
+    for name in ["later", "all"] {
+        std::fs::remove_dir_all(bench.path(name)).unwrap();
+    }
+    bench.well(&["checksum"]);
+    bench.well(&["checksum", "--write"]);
+    bench.well(&["apply"]);
+    let words = bench.well(&["verify"]);
+    assert!(words.contains("later: ok (disabled, and without a directory)"), "{words}");
+    assert!(words.contains("all: ok (a group"), "{words}");
+}
+
+#[test]
+fn a_circle_of_thousands_is_told_in_a_few_words() {
+    let mut list = String::new();
+    for n in 0..3_000 {
+        let comma = if n == 0 { "" } else { ", " };
+        write!(list, "{comma}{{\"name\": \"m{n}\", \"requires\": [\"m{}\"]}}", (n + 1) % 3_000).unwrap();
+    }
+    let bench = Bench::new(&format!("{{\"updates\": [{list}]}}"));
+    let words = bench.fails(&["list"], 2, "circle: m0 -> m1 -> m2");
+    assert!(words.len() < 1_000 && words.contains("more) -> "), "{words}");
 }

@@ -72,6 +72,13 @@ fn a_virtual_environment_is_used_only_while_it_is_whole_and_ours_and_setup_makes
     bench.well(&["setup"]);
     assert!(bench.well(&["apply"]).contains("a | in its environment"));
     assert!(bench.well(&["setup"]).contains("up to date"));
+    // What the requirements name counts as they do.
+    write(bench.path("a/more.txt"), "# changed\n").unwrap();
+    bench.well(&["checksum", "--write"]);
+    bench.fails(&["apply"], 1, "of other requirements; patch-modules setup a");
+    write(bench.path("a/more.txt"), "").unwrap();
+    bench.well(&["checksum", "--write"]);
+    bench.well(&["apply"]);
     // As after an upgrade to another Python: its packages are not found any more.
     let lib = bench.state("venv/a/lib");
     let python = std::fs::read_dir(&lib).unwrap().next().unwrap().unwrap().path();

@@ -23,8 +23,8 @@ const NAMED: usize = 20;
 enum Found {
     /// What the manifest says.
     Right,
-    /// It has children and no directory of its own.
-    Group,
+    /// It has no directory of its own, and needs none.
+    Empty,
     /// Something else, and what.
     Wrong(String, Vec<String>),
 }
@@ -43,7 +43,8 @@ pub fn verify(site: &Site, names: &[String]) -> Result<Exit> {
         // Into memory: cannot fail.
         let _ = match judge(module, tree, known.as_ref()) {
             Found::Right => writeln!(text, "{name}: ok"),
-            Found::Group => writeln!(text, "{name}: ok (a group without a directory of its own)"),
+            Found::Empty if !module.enabled => writeln!(text, "{name}: ok (disabled, and without a directory)"),
+            Found::Empty => writeln!(text, "{name}: ok (a group without a directory of its own)"),
             Found::Wrong(why, lines) => {
                 wrong += 1;
                 writeln!(text, "{name}: {why}").and_then(|()| tell(&mut text, &lines))
@@ -65,12 +66,17 @@ fn tell(text: &mut String, lines: &[String]) -> std::fmt::Result {
     Ok(())
 }
 
+/// A group, or one that does not run: somebody has named it in advance, or for whoever has it as a child.
+fn needs_no_directory(module: &Module) -> bool {
+    !module.children.is_empty() || !module.enabled
+}
+
 fn judge(module: &Module, tree: Result<Option<Tree>>, known: Option<&Dir>) -> Found {
     let name = &module.name;
     let wrong = |why: String| Found::Wrong(why, Vec::new());
     let tree = match tree {
         Err(error) => return wrong(error.to_string()),
-        Ok(None) if module.checksum.is_none() && !module.children.is_empty() => return Found::Group,
+        Ok(None) if module.checksum.is_none() && needs_no_directory(module) => return Found::Empty,
         Ok(None) => return wrong("it has no directory".into()),
         Ok(Some(tree)) => tree,
     };
@@ -109,7 +115,7 @@ pub fn print(site: &Site, names: &[String]) -> Result<Exit> {
     for (module, tree) in read(site, &chosen(&manifest, names)?)? {
         match tree {
             Ok(Some(tree)) => exit::out(format_args!("{}  {}", tree.checksum, module.name)),
-            Ok(None) if !module.children.is_empty() => {}
+            Ok(None) if needs_no_directory(module) => {}
             Ok(None) => {
                 exit::warn(format_args!("module {} has no directory", module.name));
                 exit = Exit::Failed;
@@ -134,7 +140,7 @@ pub fn write(site: &Site, names: &[String]) -> Result<Exit> {
     for (module, tree) in read(site, &chosen(&manifest, names)?)? {
         match tree? {
             Some(tree) => taken.push((module, tree)),
-            None if module.children.is_empty() => {
+            None if !needs_no_directory(module) => {
                 return Err(Error::failed("take the checksum of", &module.name, "it has no directory"));
             }
             None => {}

@@ -8,10 +8,11 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::module::course::Course;
-use crate::module::manifest::Manifest;
+use crate::module::manifest::{Manifest, Module};
 use crate::module::plan::Plan;
 use crate::module::version::Version;
 
+use super::Apply;
 use super::site::Site;
 
 /// A step as `--json` shows it.
@@ -27,11 +28,11 @@ struct Line<'m> {
 ///
 /// # Errors
 /// If there can be none.
-pub fn show(site: &Site, names: &[String], json: bool) -> Result<Exit> {
+pub fn show(site: &Site, args: &Apply) -> Result<Exit> {
     let (_, manifest) = site.manifest()?;
-    let plan = Plan::new(&manifest, names)?;
+    let plan = Plan::new(&manifest, &args.names)?;
     let lines = lines(&manifest, &plan);
-    if json {
+    if args.json {
         let lines: Vec<Line> = lines.collect();
         exit::out(serde_json::to_string(&lines).map_err(|why| Error::failed("print", "the plan", why))?);
         return Ok(Exit::Done);
@@ -41,7 +42,23 @@ pub fn show(site: &Site, names: &[String], json: bool) -> Result<Exit> {
         push(&mut text, at + 1, &line);
     }
     exit::out(if text.is_empty() { "nothing is enabled, and nothing would run" } else { text.trim_end() });
+    if !args.allow_unverified {
+        tell_unverified(&manifest, &plan);
+    }
     Ok(Exit::Done)
+}
+
+/// Whoever looks before the first run sees why nothing of it would be executed.
+fn tell_unverified(manifest: &Manifest, plan: &Plan) {
+    let modules = plan.steps.iter().map(|step| &manifest.modules[step.module]);
+    let open: Vec<&Module> = modules.filter(|module| module.checksum.is_none() && module.children.is_empty()).collect();
+    if let [first, more @ ..] = open.as_slice() {
+        let more = if more.is_empty() { String::new() } else { format!(" and {} more", more.len()) };
+        exit::out(format_args!(
+            "{}{more} would fail without being executed: no checksum; patch-modules checksum --write takes them as right",
+            first.name
+        ));
+    }
 }
 
 fn push(text: &mut String, number: usize, line: &Line) {

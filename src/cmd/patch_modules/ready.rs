@@ -8,10 +8,11 @@ use crate::error::Result as Outcome;
 use crate::module::manifest::{Manifest, Module};
 use crate::module::name::Name;
 use crate::module::plan::{Plan, Step};
-use crate::module::sum::{Entry, Kind, hex};
+use crate::module::sum::{Entry, Kind};
 use crate::module::tree::{self, Tree};
 use crate::sys::trusted;
 
+use super::requirements::made_of;
 use super::site::Site;
 
 /// A module, ready or not.
@@ -84,12 +85,12 @@ fn words(site: &Site, module: &Module, tree: &Tree) -> Result<Option<Vec<OsStrin
 }
 
 fn python(site: &Site, module: &Module, tree: &Tree) -> Result<Vec<OsString>, String> {
-    let interpreter = match tree.top("requirements.txt") {
+    let interpreter = match made_of(tree) {
         None => PathBuf::from("python3"),
-        Some(requirements) => {
+        Some(wanted) => {
             let venv = venv(site, &module.name);
             let made_of = fs::read_to_string(site.paths.at(venv.join(MADE_OF))).unwrap_or_default();
-            if made_of.trim() != hex(&requirements.digest) {
+            if made_of.trim() != wanted {
                 let name = &module.name;
                 return Err(format!(
                     "its virtual environment is missing or of other requirements; patch-modules setup {name}"

@@ -6,7 +6,6 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::module::manifest::Module;
-use crate::module::sum::hex;
 use crate::module::tree::Tree;
 use crate::sys::dir::Dir;
 use crate::sys::process::{Finished, Job};
@@ -14,6 +13,7 @@ use crate::sys::{replace, trusted};
 
 use super::heal;
 use super::ready::{MADE_OF, venv};
+use super::requirements::made_of;
 use super::site::Site;
 use super::work::GRACE;
 
@@ -47,7 +47,7 @@ pub fn setup(site: &Site, names: &[String]) -> Result<Exit> {
 
 fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
     let name = &module.name;
-    let (Some(requirements), true) = (tree.top("requirements.txt"), tree.top("index.py").is_some()) else {
+    let (Some(made_of), true) = (made_of(tree), tree.top("index.py").is_some()) else {
         return Ok(());
     };
     // What pip installs runs as we do: requirements that nobody has taken as right are not fetched.
@@ -55,7 +55,6 @@ fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
         let why = "it is not what the manifest says; see patch-modules verify, or patch-modules checksum --write";
         return Err(Error::failed("set up", name, why));
     }
-    let made_of = hex(&requirements.digest);
     let inside = venv(site, name);
     let (above, last) = trusted::split(&inside)?;
     let above = Dir::create(&site.paths.at(above), 0o755)?;

@@ -9,3 +9,15 @@ pub fn wrong(text: &str, file: &str, at: usize, words: &str) -> Error {
     let column = before.rsplit('\n').next().unwrap_or_default().chars().count() + 1;
     Error::Usage(format!("{file}:{line}:{column}: {words}"))
 }
+
+/// The names on a way, and of a long one the ends.
+pub fn way(names: &[&str]) -> String {
+    const SHOWN: usize = 20;
+    match names.len().checked_sub(2 * SHOWN) {
+        None | Some(0) => names.join(" -> "),
+        Some(more) => {
+            let (first, last) = (&names[..SHOWN], &names[names.len() - SHOWN..]);
+            format!("{} -> ({more} more) -> {}", first.join(" -> "), last.join(" -> "))
+        }
+    }
+}
