@@ -4,6 +4,8 @@
 //! output by [`out`]; everything else goes to standard error and syslog by [`note`] and [`warn`]. A closed pipe is not an error:
 //! who has read enough has read enough.
 
+pub mod status;
+
 use std::fmt::Display;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -153,8 +155,11 @@ pub fn pass_on(bytes: &[u8]) {
 
 /// Output that is lost is remembered, for the exit code; the work goes on.
 fn print(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    if let Err(why) = stdout.write_all(bytes).and_then(|()| stdout.flush())
+    let write = || {
+        let mut stdout = std::io::stdout().lock();
+        stdout.write_all(bytes).and_then(|()| stdout.flush())
+    };
+    if let Err(why) = status::around(write)
         && why.kind() != std::io::ErrorKind::BrokenPipe
     {
         let _ = LOST.set(why);
@@ -170,7 +175,7 @@ fn in_a_line(line: &impl Display) -> String {
 pub fn note(line: impl Display) {
     let line = in_a_line(&line);
     if std::io::stderr().is_terminal() {
-        let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
+        complain(&line);
     }
     to_syslog(|log, text| log.info(text), &line);
 }
@@ -178,8 +183,12 @@ pub fn note(line: impl Display) {
 /// Something is wrong: one line on standard error and to syslog.
 pub fn warn(line: impl Display) {
     let line = in_a_line(&line);
-    let _ = writeln!(std::io::stderr().lock(), "{}: {line}", tool());
+    complain(&line);
     to_syslog(|log, text| log.err(text), &line);
+}
+
+fn complain(line: &str) {
+    let _ = status::around(|| writeln!(std::io::stderr().lock(), "{}: {line}", tool()));
 }
 
 type Syslog = syslog::Logger<syslog::LoggerBackend, syslog::Formatter3164>;

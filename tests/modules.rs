@@ -13,5 +13,7 @@ mod input;
 mod integrity;
 #[path = "modules/python.rs"]
 mod python;
+#[path = "modules/screen.rs"]
+mod screen;
 #[path = "modules/seed.rs"]
 mod seed;

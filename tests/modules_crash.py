@@ -30,7 +30,10 @@ SCENES = {
     "rollback": ["rollback", "a", "--to", "1"],
     "safe": ["safe", "a"],
     "unhealthy": ["apply"],
+    "long": ["safe", "a"],
 }
+# From this size on a history is put aside and shortened.
+LONG = 4 << 20
 GIT = ["git", "-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "init.defaultBranch=main"]
 SUM = re.compile(r" sum=([0-9a-f]{8})$")
 
@@ -72,6 +75,9 @@ class Scene:
             self.manifest("3")
             self.must("checksum", "--write")
             self.versions["3"] = self.snapshot()
+        if self.name == "long":
+            text = (self.state / "history").read_text()
+            (self.state / "history").write_text(text * (LONG // len(text) + 1))
 
     def program(self, name, words):
         (self.dir / name).mkdir(exist_ok=True)
@@ -170,7 +176,13 @@ def end(scene):
     manifest = {module["name"]: module for module in json.loads((scene.dir / "manifest.json").read_text())["updates"]}
     if scene.name == "rollback" and (scene.snapshot() != scene.versions["1"] or manifest["a"]["version"] != "1"):
         yield "it was not rolled back"
-    if scene.name == "safe" and manifest["a"].get("lastSafeVersion") != "2":
+    if scene.name == "long":
+        long = (scene.saved / "state/history").read_bytes()
+        if [path.read_bytes() == long for path in scene.state.glob("history-*")] != [True]:
+            yield "the long history is not kept once and whole"
+        if len((scene.state / "history").read_bytes()) > 100_000:
+            yield "the history is as long as it was"
+    if scene.name in ("safe", "long") and manifest["a"].get("lastSafeVersion") != "2":
         yield "it was not marked as safe"
     if scene.name == "apply" and not all(module.get("lastApplied") for module in manifest.values()):
         yield "the manifest was not told when they were applied"

@@ -1,11 +1,17 @@
-//! What has happened to modules: a file that only grows, one line each, in the journal's form.
+//! What has happened to modules: a file to which a line each is added, in the journal's form.
 //!
 //! Facts are here first and in the manifest after. `written` says that the manifest has been told everything before it; what comes after
 //! the last one it is told at the next start. A module that was begun and of which nothing more is said was at work when the power went
 //! or somebody killed the run. Lines of another directory of modules are not ours, and a torn line is none.
+//!
+//! It is read once, when it is opened. One that has become long is put aside whole then, as `history-TIME`, and goes on with the lines
+//! that still count: what is known stays the same, and the next start does not read ten years.
 
 mod event;
+mod fold;
 mod past;
+
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::exit;
@@ -13,6 +19,9 @@ use crate::flag::record::{Draft, Record};
 use crate::sys::append::{Appender, Missing};
 use crate::sys::clock::Moment;
 use crate::sys::dir::Dir;
+use crate::sys::replace;
+
+use fold::Fold;
 
 pub use event::Event;
 pub use past::{Applied, Past, Rolling, Story, Told, Was};
@@ -21,6 +30,8 @@ pub use past::{Applied, Past, Rolling, Story, Told, Was};
 pub const FILE: &str = "history";
 /// It may grow to this.
 const LIMIT: u64 = 1 << 30;
+/// From this size on it is shortened, if half of it does not count any more.
+const LONG: usize = 4 << 20;
 
 /// The history, open for adding to it. The caller holds the lock.
 #[derive(Debug)]
@@ -29,16 +40,35 @@ pub struct History {
     /// The directory of the modules.
     place: String,
     run: String,
+    story: Story,
 }
 
 impl History {
-    /// Opens it, and makes it if there is none.
+    /// Opens and reads it, and makes it if there is none.
     ///
     /// # Errors
-    /// As [`Appender::open`].
+    /// As [`Appender::open`]; [`Error::Refused`] if others could have written it.
     pub fn open(state: &Dir, place: &str, run: &str) -> Result<Self> {
+        let bytes = state.read(FILE, LIMIT)?.unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        let (mut story, mut fold) = (Story::default(), Fold::default());
+        for line in text.lines() {
+            let Some(record) = Record::parse(line).filter(Record::is_whole) else { continue };
+            fold.follow(line, &record);
+            if record.get("dir") == Some(place) {
+                story.follow(&record);
+            }
+        }
+        if bytes.len() >= LONG {
+            shorten(state, &bytes, &fold);
+        }
         let file = Appender::open(state, FILE, Missing::Make)?;
-        Ok(Self { file, place: place.to_string(), run: run.to_string() })
+        Ok(Self { file, place: place.to_string(), run: run.to_string(), story })
+    }
+
+    /// What it tells so far, with all that was added.
+    pub fn story(&self) -> &Story {
+        &self.story
     }
 
     /// Adds a fact. What cannot be recorded must not be done.
@@ -48,29 +78,99 @@ impl History {
     pub fn add(&mut self, now: Moment, event: Event, module: Option<&str>, more: Draft) -> Result<()> {
         let mut draft = Draft::default().field("event", event.word()).maybe("module", module);
         draft = draft.field("dir", &self.place).and(more);
-        self.file.line(&draft.line(now, exit::tool(), std::process::id(), &self.run))
+        let line = draft.line(now, exit::tool(), std::process::id(), &self.run);
+        self.file.line(&line)?;
+        if let Some(record) = Record::parse(&line) {
+            self.story.follow(&record);
+        }
+        Ok(())
     }
 }
 
-/// Reads the history of one directory of modules; nothing there is no history.
+/// Puts a long history aside and begins it again with what still counts. That it cannot be done is told and no fault: it is long then.
+fn shorten(state: &Dir, bytes: &[u8], fold: &Fold) {
+    let kept = fold.kept();
+    if kept.len() > bytes.len() / 2 {
+        return;
+    }
+    // Named by its end: a start that was cut short between the two finds what it has put aside already.
+    let Some(end) = fold.end() else { return };
+    let aside = format!("{FILE}-{}", end.format("%Y%m%dT%H%M%SZ"));
+    let is_aside = replace::create(state, &aside, bytes, 0o644)
+        .and_then(|is_new| Ok(is_new || state.read(&aside, LIMIT)?.as_deref() == Some(bytes)));
+    let done = match is_aside {
+        Ok(true) => replace::replace(state, FILE, kept.as_bytes(), 0o644),
+        Ok(false) => Err(Error::failed("make", state.join(&aside).display(), "there is another file of this name")),
+        Err(error) => Err(error),
+    };
+    match done {
+        Ok(()) => exit::note(format_args!("the history was long; what it was is kept as {aside}")),
+        Err(error) => exit::warn(format_args!("{error}; the history stays long")),
+    }
+}
+
+/// Reads the history of one directory of modules; nothing there is no history, and neither is a state that was never made.
 ///
 /// # Errors
 /// [`Error::Refused`] if others could have written it, [`Error::Io`].
-pub fn read(state: &Dir, place: &str) -> Result<Vec<Record>> {
-    let Some(bytes) = state.read(FILE, LIMIT)? else { return Ok(Vec::new()) };
+pub fn read(state: &Path, place: &str) -> Result<Vec<Record>> {
+    let dir = match Dir::open(state) {
+        Err(error) if error.is_missing() => return Ok(Vec::new()),
+        other => other?,
+    };
+    let bytes = dir.read(FILE, LIMIT)?.unwrap_or_default();
     let text = String::from_utf8_lossy(&bytes);
     let is_ours = |record: &Record| record.is_whole() && record.get("dir") == Some(place);
     Ok(text.lines().filter_map(Record::parse).filter(is_ours).collect())
 }
 
-/// The same, where the directory of the state may not be there yet.
-///
-/// # Errors
-/// As [`read`].
-pub fn read_at(state: &std::path::Path, place: &str) -> Result<Vec<Record>> {
-    match Dir::open(state) {
-        Ok(dir) => read(&dir, place),
-        Err(Error::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-        Err(error) => Err(error),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sys::clock;
+
+    /// A year of runs of many modules, as long as ten of a few; what it tells.
+    fn long(state: &Dir) -> (Vec<u8>, Story) {
+        let now = clock::parse("2026-11-21T02:00:00Z").unwrap();
+        let mut text = String::new();
+        for n in 0..30_000 {
+            let (event, module) = if n % 3 == 2 { (Event::Written, None) } else { (Event::Done, Some("a")) };
+            let draft = Draft::default().field("event", event.word()).maybe("module", module).field("dir", "/d");
+            text +=
+                &(draft.msg("x".repeat(100)).line(now + chrono::Duration::seconds(n), "patch-modules", 1, "r") + "\n");
+        }
+        std::fs::write(state.join(FILE), &text).unwrap();
+        let records: Vec<Record> = text.lines().filter_map(Record::parse).collect();
+        (text.into_bytes(), Story::of(&records))
+    }
+
+    #[test]
+    fn a_history_that_became_long_is_put_aside_whole_and_tells_the_same() {
+        let scratch = tempfile::tempdir().unwrap();
+        let state = Dir::open(scratch.path()).unwrap();
+        let (bytes, story) = long(&state);
+        assert_eq!(*History::open(&state, "/d", "r").unwrap().story(), story);
+        assert_eq!(state.read("history-20261121T101959Z", LIMIT).unwrap().unwrap(), bytes);
+        assert!(state.read(FILE, LIMIT).unwrap().unwrap().len() < 2000);
+        let mut again = History::open(&state, "/d", "r").unwrap();
+        assert_eq!(*again.story(), story);
+        again.add(clock::now(), Event::Begun, Some("a"), Draft::default()).unwrap();
+        assert!(again.story().past("a").open.is_some());
+    }
+
+    #[test]
+    fn what_was_put_aside_before_a_kill_is_not_put_aside_twice_and_another_file_is_not_overwritten() {
+        let scratch = tempfile::tempdir().unwrap();
+        let state = Dir::open(scratch.path()).unwrap();
+        let (bytes, story) = long(&state);
+        let aside = state.join("history-20261121T101959Z");
+        std::fs::write(&aside, "somebody's").unwrap();
+        assert_eq!(*History::open(&state, "/d", "r").unwrap().story(), story);
+        assert_eq!(std::fs::read(&aside).unwrap(), b"somebody's");
+        assert_eq!(state.read(FILE, LIMIT).unwrap().unwrap(), bytes, "it stays long");
+        std::fs::write(&aside, &bytes).unwrap();
+        assert_eq!(*History::open(&state, "/d", "r").unwrap().story(), story);
+        assert!(state.read(FILE, LIMIT).unwrap().unwrap().len() < 2000);
+        assert_eq!(std::fs::read(&aside).unwrap(), bytes);
     }
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::flag::record::Draft;
-use crate::module::history::{self, Event, Story, Told, Was};
+use crate::module::history::{Event, Told, Was};
 use crate::module::manifest::edit::{self, Change};
 use crate::module::manifest::{Manifest, Module};
 use crate::sys::clock;
@@ -17,15 +17,15 @@ use super::site::{Open, Site};
 /// Writes into the manifest what it has not been told yet. A signed manifest is its signer's, and stays as it is.
 ///
 /// # Errors
-/// If history or manifest cannot be read or written; the next start does it then.
+/// If the manifest cannot be read, or either cannot be written; the next start does it then.
 pub fn tell(site: &Site, open: &mut Open) -> Result<()> {
-    let story = Story::of(&history::read(&open.state, &site.place_name())?);
-    if story.untold.is_empty() {
+    let untold = open.history.story().untold.clone();
+    if untold.is_empty() {
         return Ok(());
     }
     if !site.is_signed() {
         let (text, manifest) = site.manifest()?;
-        let changes = changes(&manifest, &story.untold);
+        let changes = changes(&manifest, &untold);
         if !changes.is_empty() {
             let new = edit::change(&text, &site.manifest_name(), &changes)?;
             write(site, &new)?;

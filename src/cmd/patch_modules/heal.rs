@@ -3,10 +3,10 @@
 use crate::error::{Error, Result};
 use crate::exit;
 use crate::flag::record::Draft;
-use crate::module::history::{self, Event, Story};
+use crate::module::history::{Event, Past, Rolling};
 use crate::module::name::Name;
 use crate::module::swap::{self, Healed};
-use crate::sys::clock;
+use crate::sys::clock::{self, Moment};
 use crate::sys::dir::Dir;
 use crate::sys::{replace, worker};
 
@@ -49,40 +49,33 @@ fn left_behind(site: &Site) -> Result<()> {
     Ok(())
 }
 
-/// What the history tells so far.
-///
-/// # Errors
-/// As [`history::read`].
-pub fn story(site: &Site, open: &Open) -> Result<Story> {
-    Ok(Story::of(&history::read(&open.state, &site.place_name())?))
-}
-
 /// Puts right what the history leaves open.
 ///
 /// # Errors
-/// If history or manifest cannot be read or written.
+/// If the manifest cannot be read, or history or manifest cannot be written.
 fn heal(site: &Site, open: &mut Open) -> Result<()> {
-    let story = story(site, open)?;
-    exchanges(site, open, &story)?;
+    exchanges(site, open)?;
     tidy(site)?;
-    for (name, past) in &story.modules {
-        let Some(begun) = past.open else { continue };
+    let begun = |(name, past): (&String, &Past)| past.open.map(|at| (name.clone(), at));
+    let cut: Vec<(String, Moment)> = open.history.story().modules.iter().filter_map(begun).collect();
+    for (name, begun) in cut {
         let words = format!("was at work since {} when its run was cut short", clock::stamp(begun));
         exit::warn(format_args!("module {name} {words}"));
-        open.history.add(site.now(), Event::Unfinished, Some(name), Draft::note(&words))?;
+        open.history.add(site.now(), Event::Unfinished, Some(&name), Draft::note(&words))?;
     }
     facts::tell(site, open)
 }
 
 /// Exchanges of versions that were cut short are brought to an end.
-fn exchanges(site: &Site, open: &mut Open, story: &Story) -> Result<()> {
-    for (text, past) in &story.modules {
-        let Some(rolling) = &past.rolling else { continue };
-        let name = Name::new(text).map_err(|why| Error::failed("heal", text, why))?;
+fn exchanges(site: &Site, open: &mut Open) -> Result<()> {
+    let rolling = |(name, past): (&String, &Past)| past.rolling.clone().map(|rolling| (name.clone(), rolling));
+    let cut: Vec<(String, Rolling)> = open.history.story().modules.iter().filter_map(rolling).collect();
+    for (text, rolling) in cut {
+        let name = Name::new(&text).map_err(|why| Error::failed("heal", &text, why))?;
         let dir = Dir::open(&site.paths.at(&site.settings.dir))?;
         let (now, history) = (site.now(), &mut open.history);
-        let mut tell = |event: Event, draft: Draft| history.add(now, event, Some(text), draft);
-        let words = match swap::heal(&dir, &name, rolling, &mut tell)? {
+        let mut tell = |event: Event, draft: Draft| history.add(now, event, Some(&text), draft);
+        let words = match swap::heal(&dir, &name, &rolling, &mut tell)? {
             Healed::Forward => format!("it is at {} now", rolling.to),
             Healed::Back => "it is as it was".to_string(),
         };

@@ -40,7 +40,7 @@ struct State<'m> {
 /// If manifest or history cannot be read.
 pub fn status(site: &Site, json: bool) -> Result<Exit> {
     let (_, manifest) = site.manifest()?;
-    let story = Story::of(&history::read_at(&site.state_path(), &site.place_name())?);
+    let story = Story::of(&history::read(&site.state_path(), &site.place_name())?);
     let working = lockfile::is_held(&site.state_path().join("lock"))?;
     let modules = manifest.modules.iter().map(|module| state(module, &story.past(module.name.as_str()), working));
     let status = Status { working, modules: modules.collect() };
@@ -89,7 +89,7 @@ fn state<'m>(module: &'m Module, past: &Past, working: bool) -> State<'m> {
 /// # Errors
 /// If the history cannot be read.
 pub fn show(site: &Site, names: &[String], count: usize, json: bool) -> Result<Exit> {
-    let records = history::read_at(&site.state_path(), &site.place_name())?;
+    let records = history::read(&site.state_path(), &site.place_name())?;
     let is_wanted = |record: &&Record| match record.get("module") {
         Some(module) => names.is_empty() || names.iter().any(|name| name == module),
         None => false,

@@ -36,7 +36,7 @@ pub fn rollback(site: &Site, args: &Rollback) -> Result<Exit> {
     let mut open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let module = &manifest.modules[manifest.find(&args.name)?];
-    let past = heal::story(site, &open)?.past(module.name.as_str());
+    let past = open.history.story().past(module.name.as_str());
     let target = match &args.to {
         Some(text) => Version::new(text).map_err(Error::Usage)?,
         None if args.last_safe => last_safe(site, module, &past).ok_or_else(|| no_safe(module))?,
@@ -141,7 +141,7 @@ pub fn safe(site: &Site, name: &str) -> Result<Exit> {
     let mut open = heal::open(site)?;
     let (_, manifest) = site.manifest()?;
     let module = &manifest.modules[manifest.find(name)?];
-    let past = heal::story(site, &open)?.past(name);
+    let past = open.history.story().past(name);
     let version =
         judge_safe(module, &past, site.now()).map_err(|why| Error::failed("call", format!("{name} safe"), why))?;
     if last_safe(site, module, &past).as_ref() == Some(version) {

@@ -8,7 +8,7 @@ use crate::module::version::Version;
 use crate::sys::clock::{self, Moment};
 
 /// All modules of which something is known.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, PartialEq, Eq)]
 pub struct Story {
     /// By their names.
     pub modules: BTreeMap<String, Past>,
@@ -104,7 +104,8 @@ impl Story {
         self.modules.get(module).cloned().unwrap_or_default()
     }
 
-    fn follow(&mut self, record: &Record) {
+    /// The next record.
+    pub fn follow(&mut self, record: &Record) {
         let (Some(event), Some(at)) = (record.get("event").and_then(Event::from_word), record.time()) else { return };
         if event == Event::Written {
             self.untold.clear();
@@ -131,7 +132,7 @@ impl Past {
             Event::RollingBack => self.rolling = rolling(record),
             Event::RolledBack => {
                 self.rolling = None;
-                self.left.extend(text("from").filter(|from| is_older(record.get("to"), from)));
+                self.left.extend(leaves(record).map(String::from));
             }
             Event::NotRolledBack => self.rolling = None,
             Event::Safe => self.safe = self.good(text("version")),
@@ -161,10 +162,11 @@ impl Past {
     }
 }
 
-/// Whether a version was put back, and not forward.
-fn is_older(version: Option<&str>, than: &str) -> bool {
-    let version = version.and_then(|text| Version::new(text).ok());
-    version.zip(Version::new(than).ok()).is_some_and(|(version, than)| version < than)
+/// The version that a rollback left, if another one was put back, and not forward.
+pub(super) fn leaves(record: &Record) -> Option<&str> {
+    let version = |key| record.get(key).and_then(|text| Version::new(text).ok());
+    let is_back = version("to").zip(version("from")).is_some_and(|(to, from)| to < from);
+    record.get("from").filter(|_| is_back)
 }
 
 fn rolling(record: &Record) -> Option<Rolling> {
