@@ -124,11 +124,12 @@ run-crash-sample: tree
 run-crash: tree
 	python3 -m tests.run_crash
 
-# patch-modules: killed at every call that changes something takes some minutes.
+# patch-modules: killed at every call that changes something takes some minutes; limits on a virtual machine.
 modules-crash-sample: tree
 	python3 -m tests.modules_crash --sample 40
 modules-crash: tree
 	python3 -m tests.modules_crash
+	python3 -m tests.modules_limits
 
 # The lock service: killed under load and at every call that changes its store; what clients saw against its history; no answer before
 # the flush.

@@ -77,11 +77,16 @@ pub struct Done {
     pub took: Duration,
     /// What it left behind.
     pub left: Left,
+    /// It went above its limit of memory, and the kernel killed something in it.
+    pub starved: bool,
 }
 
 impl fmt::Display for Done {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} after {:.1} s", self.ended, self.took.as_secs_f64())?;
+        if self.starved {
+            f.write_str("; the kernel killed something in it, for it went above its limit of memory")?;
+        }
         match self.left {
             Left::Nothing => Ok(()),
             Left::Writer => f.write_str("; something that it started still holds its output, which is heard no longer"),
@@ -163,9 +168,9 @@ fn run(
     heard: &mut dyn FnMut(Heard),
 ) -> Result<Done> {
     let began = Instant::now();
-    let finish = |ended, left| Ok(Done { ended, took: began.elapsed(), left });
+    let done = |ended, left| Done { ended, took: began.elapsed(), left, starved: false };
     if let Some(signal) = terms.stop.and_then(Stop::raised) {
-        return finish(Ended::Stopped(signal), Left::Nothing);
+        return Ok(done(Ended::Stopped(signal), Left::Nothing));
     }
     if !terms.paths.is_system() {
         let mut before = vec![OsString::from("chroot"), terms.paths.root().as_os_str().to_os_string()];
@@ -185,17 +190,18 @@ fn run(
     check()?;
     let child = match group.start(command, user) {
         Ok(child) => child,
-        Err(why) => return finish(Ended::NotStarted(why.to_string()), Left::Nothing),
+        Err(why) => return Ok(done(Ended::NotStarted(why.to_string()), Left::Nothing)),
     };
     let mut ear = Ear::new(child, read, terms.stop);
     match ear.listen(terms.timeout.and_then(|timeout| began.checked_add(timeout)), heard) {
         Ok(Over::Ended(status)) => {
-            let left = ear.drain(heard);
+            let done = done(ended(status), ear.drain(heard));
+            let starved = group.has_starved();
             terms.groups.close(group);
-            finish(ended(status), left)
+            Ok(Done { starved, ..done })
         }
-        Ok(Over::TimeIsUp) => finish(Ended::Deadline, ear.end(&mut group, terms.grace, heard)),
-        Ok(Over::Stopped(signal)) => finish(Ended::Stopped(signal), ear.end(&mut group, terms.grace, heard)),
+        Ok(Over::TimeIsUp) => Ok(done(Ended::Deadline, ear.end(&mut group, terms.grace, heard))),
+        Ok(Over::Stopped(signal)) => Ok(done(Ended::Stopped(signal), ear.end(&mut group, terms.grace, heard))),
         Err(why) => {
             // Nobody would see it end.
             ear.end(&mut group, terms.grace, heard);

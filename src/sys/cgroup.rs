@@ -143,6 +143,11 @@ impl Fence {
         self.members().is_empty()
     }
 
+    /// Whether the kernel has killed somebody in it for want of memory.
+    pub fn has_starved(&self) -> bool {
+        starved(&std::fs::read_to_string(self.dir.join("memory.events")).unwrap_or_default())
+    }
+
     /// A signal to everybody else in it.
     pub fn signal(&self, signal: Signal) {
         for pid in self.members() {
@@ -186,6 +191,12 @@ impl Drop for Fence {
             std::thread::sleep(std::time::Duration::from_millis(1));
         }
     }
+}
+
+/// What `memory.events` says.
+fn starved(events: &str) -> bool {
+    let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
+    kills.is_some_and(|kills| kills != "0")
 }
 
 /// Whether a control group hands these controllers down to those below it.
@@ -233,6 +244,13 @@ mod tests {
         assert!(!hands_down(scratch.path(), limits));
         assert!(hands_down(scratch.path(), Limits { memory: None, cpu: Some(1) }));
         assert!(hands_down(scratch.path(), Limits::NONE));
+    }
+
+    #[test]
+    fn who_was_killed_for_want_of_memory_is_known() {
+        assert!(starved("low 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"));
+        assert!(!starved("low 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n"));
+        assert!(!starved(""));
     }
 
     #[test]

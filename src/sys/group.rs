@@ -123,6 +123,11 @@ impl Group {
         child
     }
 
+    /// Whether somebody in it was killed for going above its limit of memory.
+    pub fn has_starved(&self) -> bool {
+        self.limits.memory.is_some() && self.fence.as_ref().is_some_and(Fence::has_starved)
+    }
+
     /// TERM to all of them, and the word to go on for those that were stopped and could not hear it.
     pub fn terminate(&mut self) {
         self.signal(Signal::SIGTERM);
