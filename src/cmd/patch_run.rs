@@ -1,6 +1,7 @@
 //! `patch-run(8)`: the eight-phase driver with script directories, in place of `dlm_engine_updater` and `foreman_dlm_updater`.
 
 mod abandon;
+mod beside;
 mod check;
 mod driver;
 mod end;

@@ -10,14 +10,12 @@ use chrono::TimeDelta;
 
 use crate::cmd::alone;
 use crate::cmd::asking::{self, Asking, Outcome as Asked};
-use crate::cmd::locking;
 use crate::error::{Error, Result};
 use crate::flag::record::Draft;
 use crate::hook::words;
 use crate::lock::client::held::Asked as Intent;
 use crate::lock::client::pause::Pauses;
-use crate::lock::client::remembered::Remembered;
-use crate::lock::client::{self, Backend, Claim, Held, Kind, Released, claim};
+use crate::lock::client::{self, Backend, Claim, Held, Released, claim};
 use crate::lock::name::LockSet;
 use crate::phase::drivers;
 use crate::phase::name::Phase;
@@ -26,6 +24,7 @@ use crate::phase::table::{Holds, Outcome};
 use crate::sys::clock::Moment;
 use crate::sys::random;
 
+use super::beside::Place;
 use super::driver::{Driver, Sure, Turn};
 use super::end::End;
 
@@ -167,24 +166,10 @@ impl Driver<'_> {
         let (backend, claim) = (self.backend()?, self.claim()?);
         let Some(lock) = &self.settings.lock else { return Ok(None) };
         let (began, wait) = (Instant::now(), self.wait());
-        let _alone = match alone::wait(self.paths, &claim.locks, wait, |time| self.stop.sleep(time)) {
-            Ok(alone::Turn::Ours(alone)) => alone,
-            Ok(alone::Turn::Signal(signal)) => return Ok(Some(End::Signal(signal))),
-            Err(Error::Busy(why)) => {
-                self.voice.decide(Level::Warning, format_args!("the lock is not ours: {why}"));
-                return Ok(Some(End::NotYet(why)));
-            }
-            Err(error) => return Err(error),
+        let _alone = match self.place(backend.as_ref(), &claim.locks, wait)? {
+            Place::Ours(alone) => alone,
+            Place::Taken(end) => return Ok(Some(end)),
         };
-        match alone::give_back_left_overs(self.paths, backend.as_ref(), &claim.locks) {
-            Ok(over) => over.iter().for_each(|over| self.voice.decide(Level::Info, alone::left_over_words(over))),
-            Err(error @ Error::Unreachable { .. }) => return Ok(Some(self.unreachable(&error))),
-            Err(error) => return Err(error),
-        }
-        if let Some(why) = self.taken_beside_us(backend.kind(), &claim.locks)? {
-            self.voice.decide(Level::Warning, &why);
-            return Ok(Some(End::NotYet(why)));
-        }
         drivers::note(self.paths, &self.settings.state)?;
         let intent = Intent { kind: backend.kind(), locks: claim.locks.clone() }.to_string();
         self.record(&Draft::note("asking for the lock").field("asking", &intent))?;
@@ -227,32 +212,6 @@ impl Driver<'_> {
             Wait::UpTo(time) => asking::Wait::For(time),
             Wait::Forever => asking::Wait::Forever,
         }
-    }
-
-    /// Who else has taken one of these locks on this host. A service grants a host again what it holds, and this run would give it
-    /// back at its end.
-    fn taken_beside_us(&self, kind: Kind, locks: &LockSet) -> Result<Option<String>> {
-        let by_hand = Remembered::read(self.paths)?;
-        if let Some(held) = locks.iter().find_map(|lock| by_hand.find(kind, lock)) {
-            let lock = &held.lock;
-            return Ok(Some(format!(
-                "lock {lock} is held by hand on this host; patch-lock release {lock} gives it back"
-            )));
-        }
-        let of_chain = locking::of_chain(self.paths)?;
-        let held = of_chain.iter().find(|held| held.kind == kind && locks.iter().any(|lock| held.lock == *lock));
-        if let Some(held) = held {
-            return Ok(Some(format!("lock {} is held by the patch run of this host; see patch-status", held.lock)));
-        }
-        let others = drivers::others(self.paths, &self.settings.state)?;
-        let found =
-            others.iter().find_map(|other| Some((other, locks.iter().find(|lock| other.may_hold(kind, lock))?)));
-        Ok(found.map(|(other, lock)| {
-            format!(
-                "lock {lock} is with another run of this host, whose state file is {}; let that end, or end it with --abandon under its configuration",
-                other.state.display()
-            )
-        }))
     }
 
     fn granted(&mut self, held: &[Held]) -> Result<()> {
