@@ -2,6 +2,8 @@
 
 use std::fs::{Permissions, create_dir, create_dir_all, set_permissions, write};
 use std::os::unix::fs::PermissionsExt;
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::bench::Bench;
 
@@ -92,4 +94,24 @@ fn a_virtual_environment_is_used_only_while_it_is_whole_and_ours_and_setup_makes
     set_permissions(&config, Permissions::from_mode(0o644)).unwrap();
     std::fs::remove_file(bench.state("venv/a/bin/python")).unwrap();
     bench.fails(&["apply"], 1, "its virtual environment is damaged; patch-modules setup a");
+}
+
+#[test]
+fn a_setup_that_was_killed_is_waited_for_and_not_worked_against() {
+    let bench = scene("def main(args=None):\n    pass\n");
+    write(bench.path("a/requirements.txt"), "").unwrap();
+    bench.well(&["checksum", "--write"]);
+    let mut first = bench.command(&["setup"]).spawn().unwrap();
+    let draft = bench.state("venv/.a.draft/bin");
+    let patience = Instant::now() + Duration::from_secs(60);
+    while !draft.exists() && Instant::now() < patience {
+        sleep(Duration::from_millis(5));
+    }
+    first.kill().unwrap();
+    first.wait().unwrap();
+    bench.fails(&["setup"], 75, "module a of a run that was killed is still at work");
+    while bench.says(&["setup"]).0 == 75 && Instant::now() < patience {
+        sleep(Duration::from_millis(100));
+    }
+    bench.well(&["apply"]);
 }

@@ -15,7 +15,7 @@ use super::heal;
 use super::ready::{MADE_OF, venv};
 use super::requirements::made_of;
 use super::site::Site;
-use super::work::GRACE;
+use super::work::{self, GRACE};
 
 /// pip gets TERM after this time.
 const TIME: Duration = Duration::from_hours(1);
@@ -65,7 +65,8 @@ fn make(site: &Site, module: &Module, tree: &Tree) -> Result<()> {
     }
     let draft = inside.with_file_name(format!(".{name}.draft"));
     replace::remove_tree(&site.paths.at(&draft))?;
-    let built = build(site, &draft, &site.paths.inside(tree.path())).and_then(|()| {
+    let mark = work::mark(site, name.as_str());
+    let built = build(site, &draft, &site.paths.inside(tree.path()), &mark).and_then(|()| {
         tree.check()?;
         replace::flush_tree(&site.paths.at(&draft))?;
         let dir = Dir::open(&site.paths.at(&draft))?;
@@ -87,16 +88,17 @@ fn is_sound(site: &Site, venv: &Path) -> bool {
 }
 
 /// Makes a virtual environment; what the requirements name by a relative path is looked for in the module.
-fn build(site: &Site, draft: &Path, module: &Path) -> Result<()> {
-    run(site, &["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()], Path::new("/"))?;
+fn build(site: &Site, draft: &Path, module: &Path, mark: &Path) -> Result<()> {
+    run(site, &["python3".into(), "-I".into(), "-m".into(), "venv".into(), draft.to_path_buf()], Path::new("/"), mark)?;
     let pip = [draft.join("bin/python"), "-I".into(), "-m".into(), "pip".into(), "install".into()];
     let how = ["--disable-pip-version-check", "--no-input", "-q", "-r"].map(PathBuf::from);
     let words: Vec<PathBuf> = pip.into_iter().chain(how).chain([module.join("requirements.txt")]).collect();
-    run(site, &words, module)
+    run(site, &words, module, mark)
 }
 
-fn run(site: &Site, words: &[PathBuf], dir: &Path) -> Result<()> {
-    let mut job = Job::new(words).inside(site.paths.root()).deadline(TIME, GRACE);
+fn run(site: &Site, words: &[PathBuf], dir: &Path, mark: &Path) -> Result<()> {
+    // If we are killed it goes on, and writes where the next start would.
+    let mut job = Job::new(words).inside(site.paths.root()).deadline(TIME, GRACE).marked(mark.to_path_buf());
     // chroot(8) begins at its own root, and would not find the directory.
     if site.paths.is_system() {
         job = job.dir(dir);

@@ -178,6 +178,7 @@ pub fn marks(site: &Site) -> PathBuf {
     site.state_path().join("work")
 }
 
-fn mark(site: &Site, name: &str) -> PathBuf {
+/// What says that a module is at work, for whoever comes after us if we are killed.
+pub fn mark(site: &Site, name: &str) -> PathBuf {
     marks(site).join(Path::new(name))
 }
