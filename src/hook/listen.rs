@@ -7,6 +7,7 @@ use std::process::{Child, ExitStatus};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::ioctl_fionread;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use crate::sys::group::Group;
@@ -104,9 +105,17 @@ impl<'a> Ear<'a> {
         }
     }
 
-    /// Hears what is left when the program has ended, without waiting for who does not end.
+    /// Hears what is left when the program has ended, without waiting for who does not end. What is in the pipe already is heard
+    /// whole, however slow whoever it is passed on to is: its end says why the program has failed.
     pub fn drain(&mut self, heard: &mut dyn FnMut(Heard)) -> Left {
         self.end = None;
+        let mut owed = self.output.as_ref().and_then(|output| ioctl_fionread(output).ok()).unwrap_or_default();
+        while owed > 0 {
+            match self.hear(heard) {
+                Ok(bytes @ 1..) => owed = owed.saturating_sub(bytes as u64),
+                _ => break,
+            }
+        }
         let until = Instant::now() + DRAIN;
         while self.output.is_some() && Instant::now() < until {
             let ready = self.wait(QUIET, None).is_ok_and(|ready| ready > 0);
@@ -166,13 +175,14 @@ impl<'a> Ear<'a> {
         }
     }
 
-    /// Passes on what is there, a chunk, and the tick if it is time.
-    fn hear(&mut self, heard: &mut dyn FnMut(Heard)) -> io::Result<()> {
+    /// Passes on what is there, a chunk, and the tick if it is time. How many bytes it was.
+    fn hear(&mut self, heard: &mut dyn FnMut(Heard)) -> io::Result<usize> {
+        let mut count = 0;
         if let Some(output) = &mut self.output {
             match output.read(&mut self.chunk) {
                 Ok(0) => self.output = None,
                 Ok(bytes) => {
-                    self.fresh = true;
+                    (self.fresh, count) = (true, bytes);
                     heard(Heard::Bytes(&self.chunk[..bytes]));
                 }
                 Err(why) if matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
@@ -182,7 +192,7 @@ impl<'a> Ear<'a> {
         if self.ticked.elapsed() >= TICK {
             self.tick(heard);
         }
-        Ok(())
+        Ok(count)
     }
 
     fn tick(&mut self, heard: &mut dyn FnMut(Heard)) {

@@ -68,6 +68,20 @@ fn a_script_gets_its_arguments_its_environment_its_own_path_and_nothing_else() {
 }
 
 #[test]
+fn what_a_script_said_before_it_ended_is_heard_whole_by_whoever_is_slow() {
+    let (_keep, entry) = place("#!/bin/sh\nhead -c 1000000 /dev/zero; echo the reason; exit 1\n");
+    let mut said = Vec::new();
+    let done = run_script(&terms(), &entry, &[], &mut |heard| {
+        if let Heard::Bytes(bytes) = heard {
+            std::thread::sleep(Duration::from_millis(50));
+            said.extend_from_slice(bytes);
+        }
+    });
+    assert_eq!(said.len(), 1_000_011);
+    assert!(said.ends_with(b"the reason\n") && !done.unwrap().to_string().contains("still holds its output"));
+}
+
+#[test]
 fn both_streams_are_heard_in_their_order() {
     assert_eq!(sh("echo a; echo b >&2; printf c").1, "a\nb\nc");
 }

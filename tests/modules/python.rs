@@ -103,7 +103,7 @@ fn a_setup_that_was_killed_is_waited_for_and_not_worked_against() {
     bench.well(&["checksum", "--write"]);
     let mut first = bench.command(&["setup"]).spawn().unwrap();
     let draft = bench.state("venv/.a.draft/bin");
-    let patience = Instant::now() + Duration::from_secs(60);
+    let patience = Instant::now() + Duration::from_mins(1);
     while !draft.exists() && Instant::now() < patience {
         sleep(Duration::from_millis(5));
     }
