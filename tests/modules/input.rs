@@ -89,3 +89,15 @@ fn a_circle_of_thousands_is_told_in_a_few_words() {
     let words = bench.fails(&["list"], 2, "circle: m0 -> m1 -> m2");
     assert!(words.len() < 1_000 && words.contains("more) -> "), "{words}");
 }
+
+#[test]
+fn a_directory_has_one_history_with_a_slash_at_its_end_and_without() {
+    let bench = Bench::of(&[("a", "")]);
+    bench.well(&["checksum", "--write"]);
+    bench.well(&["apply"]);
+    for slashes in ["/", "//", "/."] {
+        let dir = format!("{}{slashes}", bench.dir().display());
+        let words = bench.well(&["--dir", &dir, "status"]);
+        assert!(words.starts_with("a  done"), "{words}");
+    }
+}

@@ -50,6 +50,8 @@ impl Site {
             settings.dir = if paths.is_system() { whole } else { dir.to_path_buf() };
             settings.manifest = None;
         }
+        // The history goes by its name: one directory must not have two, with a slash at the end and without.
+        settings.dir = settings.dir.components().collect();
         let manifest = settings.manifest.clone().unwrap_or_else(|| settings.dir.join("manifest.json"));
         let (clock, only_words) = (place.clock(), place.is_only_a_question(&paths));
         Ok(Self { paths, clock, settings, only_words, manifest })
