@@ -54,7 +54,7 @@ fn whatever_is_wrong_is_told_with_line_and_column() {
         ("{\"updates\": [{}]}", "m.json:1:14: key name is missing"),
         ("{\"updates\": [{\"name\": \"../etc\"}]}", "m.json:1:23: name: \"../etc\" is no name for a module"),
         ("{\"updates\": [{\"name\": \"/etc\"}]}", "m.json:1:23: name: \"/etc\" is no name"),
-        ("{\"updates\": [{\"name\": null}]}", "m.json:1:23: name: a module has a name"),
+        ("{\"updates\": [{\"name\": null}]}", "m.json:1:23: name: it must be a text"),
         ("{\"updates\": [{\"name\": \"a\"},\n{\"name\": \"a\"}]}", "m.json:2:10: module a is there twice"),
     ] {
         let words = words(text);

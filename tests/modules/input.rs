@@ -18,6 +18,8 @@ fn a_broken_manifest_stops_every_command_with_line_and_column() {
         ("{\"updates\": [{\"name\": \"a\"}, {\"name\": \"a\"}]}", "module a is there twice"),
         ("{\"updates\": [{\"name\": \"a\", \"children\": [\"b\"]}]}", "children: there is no module \"b\""),
         ("{\"updates\": [{\"name\": \"a\", \"requires\": [\"a\"]}]}", "in a circle: a -> a"),
+        ("\u{feff}{\"updates\": []}", "manifest.json:1:1: it begins with a byte order mark"),
+        ("{\"updates\": [{\"name\": null}]}", "name: it must be a text"),
         ("{\"updates\": [{\"name\": \"../a\"}]}", "\"../a\" is no name for a module"),
         ("{\"updates\": [{\"name\": \"/etc\"}]}", "\"/etc\" is no name for a module"),
     ] {

@@ -81,7 +81,7 @@ type Read<T> = Result<T, String>;
 /// A module of which nothing but the name is known.
 pub fn named(said: &Said) -> Read<Module> {
     Ok(Module {
-        name: text(said)?.ok_or("a module has a name").map_err(String::from).and_then(Name::new)?,
+        name: text(said).ok().flatten().ok_or_else(|| "it must be a text".to_string()).and_then(Name::new)?,
         version: None,
         checksum: None,
         last_applied: None,

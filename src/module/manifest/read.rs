@@ -37,6 +37,9 @@ pub fn updates<'t, 'a>(tree: &'t Value<'a>) -> Option<&'t Array<'a>> {
 
 /// The modules, and where in the text the name of each is.
 pub fn read(text: &str, file: &str) -> Result<(Manifest, Vec<usize>)> {
+    if text.starts_with('\u{feff}') {
+        return Err(wrong(text, file, 0, "it begins with a byte order mark; save it as UTF-8 without one"));
+    }
     let tree = tree(text, file)?;
     let reader = Reader { text, file };
     let top = tree.as_object().ok_or_else(|| reader.wrong(&tree, "a manifest is an object: {\"updates\": [...]}"))?;
