@@ -88,6 +88,11 @@ impl Log {
         self.lost
     }
 
+    /// The same in words; nothing if none was lost.
+    pub fn loss(&self) -> Option<String> {
+        (self.lost > 0).then(|| format!("{} lines of the log could not be written", self.lost))
+    }
+
     fn write_waiting(&mut self) {
         let now = self.clock.exact();
         if let Some(target) = &mut self.target {

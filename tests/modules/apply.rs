@@ -1,6 +1,6 @@
 //! Runs: order, failures, time, what is verified before, and what a killed run leaves.
 
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -235,4 +235,18 @@ fn after_a_failure_exactly_those_run_that_do_not_depend_on_it_in_any_graph() {
         assert_eq!(ran, expected, "{words}");
         assert_eq!(code, i32::from(bad.contains(&true)), "{words}");
     }
+}
+
+#[test]
+fn what_of_a_log_could_not_be_written_is_told() {
+    let bench = Bench::of(&[("a", "")]);
+    bench.program("a", "n=0; while [ $n -lt 2000 ]; do echo \"line $n of what a module has to say\"; n=$((n+1)); done");
+    bench.well(&["checksum", "--write"]);
+    // A file may grow to 32 KiB and no further: to the tool that is a disk without room.
+    let words = "trap '' XFSZ; ulimit -f 64; exec \"$0\" \"$@\"";
+    let tool = bench.command(&["apply"]);
+    let done = Command::new("dash").args(["-c", words]).arg(tool.get_program()).args(tool.get_args()).output().unwrap();
+    let said = String::from_utf8_lossy(&done.stderr).into_owned();
+    assert!(done.status.success() && said.contains("module a: ") && said.contains("could not be written"), "{said}");
+    assert!(String::from_utf8_lossy(&done.stdout).contains("line 1999 of"));
 }

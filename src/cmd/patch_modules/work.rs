@@ -126,6 +126,9 @@ impl Work<'_> {
             Ok(done) => log.say(Level::Info, done),
             Err(error) => log.say(Level::Error, error),
         }
+        if let Some(words) = log.loss() {
+            exit::warn(format_args!("module {}: {words}: {}", self.module.name, settings.path.display()));
+        }
         done
     }
 

@@ -58,8 +58,8 @@ impl Voice {
 
     /// The last word: lines that a full disk has swallowed.
     pub fn close(&mut self) {
-        if self.log.lost() > 0 {
-            exit::warn(format_args!("{} lines of the log could not be written", self.log.lost()));
+        if let Some(words) = self.log.loss() {
+            exit::warn(words);
         }
     }
 }
