@@ -11,6 +11,7 @@ A recording is a file of JSON lines, one object each; all times are seconds of o
     {"left": OWNER, "locks", "at"}           it wants to wait no longer, or is gone
     {"killed": T}                            nothing that was sent before was decided later
     {"stopped": [FROM, TO]}                  the service stood still; what was sent may have been decided after it
+    {"slow": [FROM, TO]}                     it did not hear at once
     {"seen": [EVENT…]}                       a part of the history, read at some time
     {"history": [EVENT…]}                    all of it, read at the end, the oldest first
     {"held": {"LOCK": [NUMBER…]}}            who held what at the end
@@ -26,7 +27,8 @@ An answer that never came has `closed`, when the client gave up its connection o
             service not killed since. Nothing is given to the dead, and 503 has changed nothing;
 - order     the history has the order of what happened: nobody was told of an event before an older one was asked for;
 - fair      who waits for one lock and stays connected is not overtaken by anybody who asked later, but (slots above one) while
-            its own offer is on its way; after a kill the order begins anew. Everybody who stays is served in the end;
+            its own offer is on its way; after a kill, and while the service does not hear at once, the order begins anew. Everybody who
+            stays is served in the end;
 - kept      what was read of the history once is in it at the end; at the end that is held which the history says.
 
 Usage: lock_history.py RECORDING; prints each violation and a count, and exits 1 if there is one.
@@ -57,6 +59,7 @@ class Recording:
     left: list = field(default_factory=list)
     kills: list = field(default_factory=list)
     stops: list = field(default_factory=list)
+    slow: list = field(default_factory=list)
     seen: list = field(default_factory=list)
     history: list = field(default_factory=list)
     held: dict = None
@@ -71,6 +74,8 @@ class Recording:
             self.kills.append(record["killed"])
         elif "stopped" in record:
             self.stops.append(tuple(record["stopped"]))
+        elif "slow" in record:
+            self.slow.append(tuple(record["slow"]))
         elif "seen" in record:
             self.seen += record["seen"]
         else:
@@ -367,11 +372,19 @@ class Check:
                     is_early = self.recording.slots_of(lock) == 1 or later.granted < waited.offered - SLACK
                     if later.first > waited.since + ENTERED and is_early and self.is_running(waited.since, later.first):
                         self.fault("fair", f"{other.owner} asked for {lock} at {later.first:.3f} and was granted {other.number} "
-                                           f"before {grant.owner}, who had waited since {waited.since:.3f}")
+                                           f"before {grant.owner}, who had waited since {waited.since:.3f}{self.around(waited.since)}")
+
+    def around(self, at):
+        """What happened to the service near a moment, in words."""
+        near = [f"killed at {kill:.3f}" for kill in self.recording.kills if abs(kill - at) < 2]
+        for word, spans in (("stopped", self.recording.stops), ("slow", self.recording.slow)):
+            near += [f"{word} {start:.3f} to {stop:.3f}" for start, stop in spans if start < at + 2 and stop > at - 2]
+        return "".join(f"; {words}" for words in near)
 
     def is_running(self, first, then):
-        """The service did not stand still while the first was to enter the queue."""
-        return not any(start <= then and first <= stop for start, stop in self.recording.stops)
+        """The service did not stand still while the first was to enter the queue, and heard it before it heard who came then."""
+        late = any(start <= first + ENTERED and first <= stop and then <= stop + ENTERED for start, stop in self.recording.slow)
+        return not late and not any(start <= then and first <= stop for start, stop in self.recording.stops)
 
     def kept(self):
         """The history only grows, and says what is held."""

@@ -284,7 +284,7 @@ def overtaken(recording, chance):
         return False
     other = next(other for other in row if earlier(op, other))
     op["sent"] = other["sent"] - 10
-    recording.kills, recording.stops = [], []
+    recording.kills, recording.stops, recording.slow = [], [], []
     recording.left = [left for left in recording.left if left["left"] != op["owner"]]
     recording.ops = [o for o in recording.ops if o is op or o["op"] != "acquire" or o["owner"] != op["owner"]
                      or not op["sent"] - 1 < (o.get("answered") or o["closed"]) < op["answered"]]
@@ -381,11 +381,21 @@ def pushed_in():
     return recording
 
 
+def slow(*spans):
+    """As above, by a service that did not hear at once then."""
+    recording = pushed_in()
+    recording.slow = list(spans)
+    return recording
+
+
 def main():
     """Several sound recordings, all damages."""
     done, missed = 1, []
     missed += [f"a grant that came while its client withdrew: {words}" for words in lock_history.check(withdrawn_too_late())[0]]
     missed += [] if lock_history.check(pushed_in())[0] else ["who withdrew passes others"]
+    missed += [f"a service that hears nobody in their order: {words}" for words in lock_history.check(slow((1.9, 3.0)))[0]]
+    for span in ((0.5, 1.9), (1.9, 2.5), (2.4, 3.5)):
+        missed += [] if lock_history.check(slow(span))[0] else [f"slow {span} has nothing to do with it"]
     for seed in range(4):
         recording = Model(seed).recording
         found, _ = lock_history.check(recording)

@@ -11,6 +11,8 @@ mod bench;
 mod input;
 #[path = "modules/integrity.rs"]
 mod integrity;
+#[path = "modules/missing.rs"]
+mod missing;
 #[path = "modules/python.rs"]
 mod python;
 #[path = "modules/screen.rs"]

@@ -15,6 +15,7 @@ from tests.lock_history import Recording
 from . import faults, order, points, pollers
 from .daemon import Lockd
 from .load import Crowd
+from .pulse import Pulse
 from .wire import Wire
 
 SLOTS = {"web": 1, "db": 1, "rack": 3}
@@ -99,6 +100,7 @@ class Proof:
                 raise RuntimeError(lockd.said())
             wire = Wire(lockd.address, recording)
             crowd = Crowd(wire, self.args.seed, list(SLOTS), CLIENTS, POLLERS)
+            pulse = asyncio.create_task(Pulse(wire).run())
             running = asyncio.create_task(crowd.run())
             fault = make_fault(lockd, crowd)
             faulting = asyncio.create_task(fault.run())
@@ -110,6 +112,7 @@ class Proof:
                 await asyncio.wait_for(running, DRAIN)
             except asyncio.TimeoutError:
                 self.found.append(f"{name}: after {DRAIN} s without faults not everybody is served")
+            pulse.cancel()
             recording.history, recording.held = await wire.history(), await wire.held()
             lockd.end()
         return crowd, fault
@@ -157,7 +160,8 @@ def keep(recording, path):
     path.parent.mkdir(parents=True, exist_ok=True)
     with open(path, "w", encoding="utf-8") as file:
         rows = [{"slots": recording.slots}, *recording.ops, *recording.left, *({"killed": at} for at in recording.kills),
-                *({"stopped": span} for span in recording.stops), {"seen": recording.seen}, {"history": recording.history},
+                *({"stopped": span} for span in recording.stops),
+                *({"slow": span} for span in recording.slow), {"seen": recording.seen}, {"history": recording.history},
                 {"held": recording.held}]
         file.writelines(json.dumps(row) + "\n" for row in rows)
 

@@ -96,6 +96,13 @@ fn build(site: &Site, draft: &Path, module: &Path, mark: &Path) -> Result<()> {
     run(site, &words, module, mark)
 }
 
+fn no_python(error: Error) -> Error {
+    if error.is_missing() {
+        return Error::failed("run", "python3", "it is not there; install python3 and python3-venv");
+    }
+    error
+}
+
 fn run(site: &Site, words: &[PathBuf], dir: &Path, mark: &Path) -> Result<()> {
     // If we are killed it goes on, and writes where the next start would.
     let mut job = Job::new(words).inside(site.paths.root()).deadline(TIME, GRACE).marked(mark.to_path_buf());
@@ -108,7 +115,7 @@ fn run(site: &Site, words: &[PathBuf], dir: &Path, mark: &Path) -> Result<()> {
             job = job.env(key, value);
         }
     }
-    let done: Finished = job.run()?;
+    let done: Finished = job.run().map_err(no_python)?;
     if done.is_success() {
         return Ok(());
     }
