@@ -170,7 +170,9 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
     }
     // Of one that was killed; this start may have nobody to mark.
     worker::unmark(&mark);
-    let mut work = Work { args, settings: &settings, config: &config, paths: &paths, codes, allowed, _lock: lock };
+    let groups = Groups::of_one_after_the_other(Some(mark));
+    let mut work =
+        Work { args, settings: &settings, config: &config, paths: &paths, codes, allowed, groups, _lock: lock };
     work.run()
 }
 
@@ -207,6 +209,7 @@ struct Work<'a> {
     paths: &'a Paths,
     codes: Codes,
     allowed: bool,
+    groups: Groups,
     _lock: Lock,
 }
 
@@ -214,7 +217,6 @@ impl Work<'_> {
     fn run(&mut self) -> Result<Exit> {
         let clock = self.args.place.clock();
         let stop = Stop::on_signals()?;
-        let groups = Groups::of_one_after_the_other(Some(scripts::mark(self.settings, self.paths)));
         let mut voice = match Voice::open(self.settings, self.paths, clock) {
             Err(error) if self.args.abandon => {
                 exit::warn(&error);
@@ -225,7 +227,7 @@ impl Work<'_> {
         for warning in &self.settings.warnings {
             voice.say(Level::Warning, warning);
         }
-        let mut driver = Driver::new(self.settings, self.config, self.paths, clock, &stop, &groups, voice)?;
+        let mut driver = Driver::new(self.settings, self.config, self.paths, clock, &stop, &self.groups, voice)?;
         let end = match (&self.args.reason, self.args.abandon) {
             (Some(reason), true) => self.abandon(&mut driver, reason),
             _ => self.drive(&mut driver, &stop),

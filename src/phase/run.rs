@@ -63,14 +63,12 @@ pub struct Order {
 }
 
 impl Run {
-    /// Reads a record; `None` if there is no line of ours in it.
-    pub fn parse(text: &str) -> Option<Self> {
-        let mut records = text.split_inclusive('\n').filter_map(|line| Record::parse(line.trim_end()));
-        let first = records.next()?;
-        let mut run = Self {
-            id: first.get("run")?.to_string(),
-            started: first.time()?,
-            last: first.time()?,
+    /// One of which nothing is known yet but its name and when it began.
+    fn new(id: &str, started: Moment) -> Self {
+        Self {
+            id: id.to_string(),
+            started,
+            last: started,
             begun: None,
             grants: Vec::new(),
             asking: None,
@@ -78,7 +76,14 @@ impl Run {
             failed: None,
             told: None,
             ended: None,
-        };
+        }
+    }
+
+    /// Reads a record; `None` if there is no line of ours in it.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut records = text.split_inclusive('\n').filter_map(|line| Record::parse(line.trim_end()));
+        let first = records.next()?;
+        let mut run = Self::new(first.get("run")?, first.time()?);
         run.add(&first);
         for record in records.filter(|record| record.get("run") == Some(first.get("run").unwrap_or_default())) {
             run.add(&record);
@@ -159,24 +164,14 @@ impl Book {
     /// Begins the record of a new run, with its first phase, in place of the last one's.
     ///
     /// # Errors
-    /// If it cannot be written; nothing has happened then.
+    /// As [`Journal::begin_with`].
     pub fn begin(state: &Path, id: &str, now: Moment, phase: Phase) -> Result<Self> {
         let (dir, name) = place(state)?;
         let draft = Draft::note("a run begins").field("phase", phase.as_str());
         let journal = Journal::begin_with(&dir, &name, id, now, &draft)?;
-        let run = Run {
-            id: id.to_string(),
-            started: now,
-            last: now,
-            begun: Some(Begun { phase, at: now, done: Vec::new() }),
-            grants: Vec::new(),
-            asking: None,
-            ordered: None,
-            failed: None,
-            told: None,
-            ended: None,
-        };
-        Ok(Self { journal, run })
+        let mut book = Self { journal, run: Run::new(id, now) };
+        book.learn(now, &draft);
+        Ok(book)
     }
 
     /// Opens the record of the run that is not over; `None` if there is none.
@@ -195,11 +190,16 @@ impl Book {
     /// If it cannot be written: a step that cannot be recorded is not taken.
     pub fn add(&mut self, now: Moment, draft: &Draft) -> Result<()> {
         self.journal.add(now, draft)?;
+        self.learn(now, draft);
+        Ok(())
+    }
+
+    /// What a record says, as whoever reads the file learns it.
+    fn learn(&mut self, now: Moment, draft: &Draft) {
         let line = draft.line(now, "", 0, &self.run.id);
         if let Some(record) = Record::parse(&line) {
             self.run.add(&record);
         }
-        Ok(())
     }
 }
 

@@ -27,7 +27,8 @@ pub enum Event {
     Written,
 }
 
-const WORDS: [(Event, &str); 11] = [
+/// All of them.
+pub(super) const WORDS: [(Event, &str); 11] = [
     (Event::Begun, "begun"),
     (Event::Done, "done"),
     (Event::Failed, "failed"),

@@ -134,22 +134,9 @@ mod tests {
     use super::*;
     use crate::flag::record::Draft;
     use crate::module::history::Story;
+    use crate::module::history::event::WORDS;
     use crate::sys::clock;
     use proptest::prelude::*;
-
-    const EVENTS: [Event; 11] = [
-        Event::Begun,
-        Event::Done,
-        Event::Failed,
-        Event::Skipped,
-        Event::Unfinished,
-        Event::Accepted,
-        Event::Safe,
-        Event::RollingBack,
-        Event::RolledBack,
-        Event::NotRolledBack,
-        Event::Written,
-    ];
 
     fn line(minute: usize, event: Event, dir: &str, module: &str, version: &str) -> String {
         let from = if minute.is_multiple_of(2) { "1" } else { "3" };
@@ -200,11 +187,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_kept_tells_the_same_story(steps in proptest::collection::vec((0..11usize, 0..2usize, 0..2usize, 0..3usize), 0..60)) {
+        fn what_is_kept_tells_the_same_story(steps in proptest::collection::vec((0..WORDS.len(), 0..2usize, 0..2usize, 0..3usize), 0..60)) {
             let (dirs, modules, versions) = (["/d", "/e"], ["a", "b"], ["1", "2", "3"]);
             let mut text = String::new();
             for (at, (event, dir, module, version)) in steps.into_iter().enumerate() {
-                text += &line(at, EVENTS[event], dirs[dir], modules[module], versions[version]);
+                text += &line(at, WORDS[event].0, dirs[dir], modules[module], versions[version]);
                 text.push('\n');
             }
             let short = kept(&text);
