@@ -31,7 +31,7 @@ fn scripts(dir: &Path, body: &str) -> Vec<Entry> {
 }
 
 fn run(entry: &Entry, timeout: Duration, mark: Option<&Path>, heard: &mut dyn FnMut(Heard)) -> Done {
-    let groups = Groups::new(mark.map(Path::to_path_buf), Reach::All, Limits::NONE);
+    let groups = Groups::new(mark.map(Path::to_path_buf), Limits::NONE);
     run_in(&groups, entry, timeout, heard)
 }
 
@@ -39,8 +39,8 @@ fn run_in(groups: &Groups, entry: &Entry, timeout: Duration, heard: &mut dyn FnM
     let paths = Paths::system();
     let env = [("PATH", patchflag::sys::process::SAFE_PATH.to_string())];
     let grace = Duration::from_millis(300);
-    let terms =
-        Terms { paths: &paths, env: &env, timeout: Some(timeout), grace, groups, stop: None, dir: Path::new("/") };
+    let (timeout, reach) = (Some(timeout), Reach::All);
+    let terms = Terms { paths: &paths, env: &env, timeout, grace, groups, reach, stop: None, dir: Path::new("/") };
     run_script(&terms, entry, &[], heard).unwrap()
 }
 
@@ -119,6 +119,42 @@ fn a_group_that_a_fence_shows_empty_is_the_next_scripts_too_and_stays_marked() {
     assert_ne!(group_of(&groups, dir.path(), ""), second, "it was let go of");
     drop(groups);
     assert!(!mark.exists());
+}
+
+#[test]
+fn a_group_that_was_prepared_is_marked_before_it_is_used_and_reaches_who_leaves_it() {
+    let _turn = TURN.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let (mark, number) = (dir.path().join(".worker"), dir.path().join(".number"));
+    let groups = Groups::of_one_after_the_other(Some(mark.clone()));
+    groups.prepare();
+    groups.prepare();
+    let prepared = worker_of(&mark);
+    assert_eq!(group_of(&groups, dir.path(), "").trim(), prepared);
+    let body = format!("setsid sh -c 'echo $$ > {}; exec sleep 600' >/dev/null 2>&1 &\nsleep 600", number.display());
+    let ended = run_in(&groups, &scripts(dir.path(), &body)[0], Duration::from_millis(700), &mut |_| ()).ended;
+    let escaped: i32 = wait_for(&number).trim().parse().unwrap();
+    assert_eq!(ended, Ended::Deadline);
+    assert_ne!(is_alive(escaped), has_fences());
+    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(escaped), nix::sys::signal::Signal::SIGKILL);
+}
+
+#[test]
+fn what_was_prepared_and_is_not_needed_leaves_nothing() {
+    let _turn = TURN.lock();
+    let dir = tempfile::tempdir().unwrap();
+    let mark = dir.path().join(".worker");
+    let groups = Groups::of_one_after_the_other(Some(mark.clone()));
+    groups.prepare();
+    let prepared: i32 = worker_of(&mark).parse().unwrap();
+    drop(groups);
+    assert!(!is_alive(prepared) && !mark.exists());
+}
+
+/// The number of the group that a mark names, as soon as it does.
+fn worker_of(mark: &Path) -> String {
+    let line = wait_for(mark);
+    line.split_whitespace().find_map(|word| word.strip_prefix("group=")).unwrap().to_string()
 }
 
 #[test]

@@ -21,7 +21,7 @@ use super::list::Entry;
 use super::listen::{Ear, Heard, Left, Over};
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::group::Groups;
+use crate::sys::group::{Groups, Reach};
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
 
@@ -110,6 +110,8 @@ pub struct Terms<'a> {
     pub grace: Duration,
     /// The process groups that it works in, one after the other.
     pub groups: &'a Groups,
+    /// Who is ended with it, at least.
+    pub reach: Reach,
     /// What ends it before its time.
     pub stop: Option<&'a Stop>,
     /// Where it works, as seen from inside the root.
@@ -186,7 +188,7 @@ fn run(
     let dir = if terms.paths.is_system() { terms.dir } else { Path::new("/") };
     let command = command(&words, terms.env, dir, write).map_err(Error::io("make a pipe for", &name))?;
     let limit = terms.timeout.map(|timeout| timeout.saturating_add(terms.grace));
-    let mut group = terms.groups.open(limit)?;
+    let mut group = terms.groups.open(limit, terms.reach)?;
     check()?;
     let child = match group.start(command, user) {
         Ok(child) => child,

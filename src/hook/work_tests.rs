@@ -3,7 +3,6 @@
 use super::*;
 use crate::hook::{Whose, list};
 use crate::sys::cgroup::Limits;
-use crate::sys::group::Reach;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::LazyLock;
 
@@ -21,7 +20,7 @@ fn place(body: &str) -> (tempfile::TempDir, Entry) {
 static SYSTEM: LazyLock<Paths> = LazyLock::new(Paths::system);
 
 fn groups<'a>(mark: Option<PathBuf>) -> &'a Groups {
-    Box::leak(Box::new(Groups::new(mark, Reach::Group, Limits::NONE)))
+    Box::leak(Box::new(Groups::new(mark, Limits::NONE)))
 }
 
 fn terms<'a>() -> Terms<'a> {
@@ -32,6 +31,7 @@ fn terms<'a>() -> Terms<'a> {
         timeout: Some(LONG),
         grace,
         groups: groups(None),
+        reach: Reach::Group,
         stop: None,
         dir: Path::new("/"),
     }

@@ -109,11 +109,7 @@ impl Group {
             None => command.spawn(),
         };
         let _alone = birth();
-        if self.fence.is_none() && self.reach == Reach::All {
-            self.fence = Fence::make_for(self.limits);
-        }
-        // Where we cannot go nobody is born.
-        self.fence = self.fence.take().and_then(Fence::entered);
+        self.enter();
         let child = start();
         if self.stay == Stay::Short {
             self.fence = self.fence.take().and_then(Fence::left);
@@ -121,6 +117,14 @@ impl Group {
         // Not before: what we allocate ourselves while we are inside would count, and at its end we would be killed.
         let _ = self.fence.as_ref().is_some_and(|fence| fence.keep(self.limits));
         child
+    }
+
+    /// Goes inside the fence, if there is to be one. Where we cannot go nobody is born.
+    fn enter(&mut self) {
+        if self.fence.is_none() && self.reach == Reach::All {
+            self.fence = Fence::make_for(self.limits);
+        }
+        self.fence = self.fence.take().and_then(Fence::entered);
     }
 
     /// Whether somebody in it was killed for going above its limit of memory.
@@ -177,35 +181,34 @@ impl Group {
 #[derive(Debug)]
 pub struct Groups {
     mark: Option<PathBuf>,
-    reach: Reach,
     limits: Limits,
     stay: Stay,
     /// The last one, if nobody was left in it.
     kept: RefCell<Option<Group>>,
-    /// Lets go of one meanwhile.
-    letting_go: RefCell<Option<JoinHandle<()>>>,
+    /// Gets one ready meanwhile, or lets go of one.
+    beside: RefCell<Option<JoinHandle<Option<Group>>>>,
 }
 
 impl Groups {
-    /// Groups of this reach, marked as at work in this file.
-    pub fn new(mark: Option<PathBuf>, reach: Reach, limits: Limits) -> Self {
-        let (kept, letting_go) = (RefCell::new(None), RefCell::new(None));
-        Self { mark, reach, limits, stay: Stay::Short, kept, letting_go }
+    /// Groups that are marked as at work in this file.
+    pub fn new(mark: Option<PathBuf>, limits: Limits) -> Self {
+        let (kept, beside) = (RefCell::new(None), RefCell::new(None));
+        Self { mark, limits, stay: Stay::Short, kept, beside }
     }
 
     /// The same, for whoever starts nobody else: it stays inside the fence, and what the last program has left empty is the next one's.
     pub fn of_one_after_the_other(mark: Option<PathBuf>) -> Self {
-        let mut groups = Self::new(mark, Reach::All, Limits::NONE);
+        let mut groups = Self::new(mark, Limits::NONE);
         groups.stay = Stay::Long;
         groups
     }
 
-    /// An empty group.
+    /// An empty group of this reach, or of a longer one.
     ///
     /// # Errors
     /// As [`Group::open`].
-    pub fn open(&self, for_at_most: Option<Duration>) -> Result<Group> {
-        let kept = self.kept.borrow_mut().take();
+    pub fn open(&self, for_at_most: Option<Duration>, reach: Reach) -> Result<Group> {
+        let kept = self.wait().or_else(|| self.kept.borrow_mut().take());
         if let Some(mut group) = kept
             && group.is_as_new()
         {
@@ -215,8 +218,7 @@ impl Groups {
             }
             return Ok(group);
         }
-        self.wait();
-        let mut group = Group::open(self.mark.as_deref(), for_at_most, self.reach)?;
+        let mut group = Group::open(self.mark.as_deref(), for_at_most, reach)?;
         (group.stay, group.limits) = (self.stay, self.limits);
         Ok(group)
     }
@@ -228,27 +230,50 @@ impl Groups {
         }
     }
 
+    /// Somebody will be started soon, by whoever [starts nobody else](Self::of_one_after_the_other): a group is opened and its fence
+    /// entered while the caller does something else, for that takes some milliseconds. Without it, it is done when it is needed; so it
+    /// is after a failure.
+    pub fn prepare(&self) {
+        let is_needed = self.stay == Stay::Long && self.kept.borrow().is_none() && self.beside.borrow().is_none();
+        if !is_needed {
+            return;
+        }
+        let mark = self.mark.clone();
+        self.aside("prepare", move || {
+            let mut group = Group::open(mark.as_deref(), None, Reach::All).ok()?;
+            group.stay = Stay::Long;
+            // Not alone: what the caller asks another program meanwhile has its answer before the group is used, wherever it is born.
+            group.enter();
+            Some(group)
+        });
+    }
+
     /// Nobody else is started for now: what is kept is let go of while the caller does something else, for to come out of a fence takes
     /// as long as to come in. Groups can be opened again all the same.
     pub fn rest(&self) {
-        let Some(group) = self.kept.borrow_mut().take() else { return };
-        self.wait();
-        let thread = thread::Builder::new().name("let-go".into()).spawn(move || drop(group));
-        // Where there can be no thread it was dropped here.
-        self.letting_go.replace(thread.ok());
+        let Some(mut group) = self.wait().or_else(|| self.kept.borrow_mut().take()) else { return };
+        self.aside("let-go", move || {
+            // First what takes long.
+            group.fence = group.fence.take().and_then(Fence::left);
+            drop(group);
+            None
+        });
     }
 
-    fn wait(&self) {
-        if let Some(thread) = self.letting_go.borrow_mut().take() {
-            // It has nothing to say.
-            let _ = thread.join();
-        }
+    fn aside(&self, name: &str, work: impl FnOnce() -> Option<Group> + Send + 'static) {
+        let thread = thread::Builder::new().name(name.into()).spawn(work);
+        // Where there can be no thread, what it was to let go of is dropped here.
+        self.beside.replace(thread.ok());
+    }
+
+    fn wait(&self) -> Option<Group> {
+        self.beside.borrow_mut().take()?.join().ok().flatten()
     }
 }
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        self.wait();
+        drop(self.wait());
     }
 }
 

@@ -89,13 +89,14 @@ impl Work<'_> {
         let mark = mark(self.site, self.module.name.as_str());
         let dir = self.site.paths.inside(self.tree.path());
         let limits = Limits { memory: self.module.resources.memory, cpu: self.module.resources.cpu };
-        let groups = Groups::new(Some(mark), Reach::All, limits);
+        let groups = Groups::new(Some(mark), limits);
         let terms = Terms {
             paths: &self.site.paths,
             env: &env,
             timeout: Some(self.module.timeout.unwrap_or(self.site.settings.timeout)),
             grace: GRACE,
             groups: &groups,
+            reach: Reach::All,
             stop: Some(self.stop),
             dir: &dir,
         };

@@ -201,6 +201,11 @@ impl<'a> Driver<'a> {
     }
 
     fn take(&mut self, phase: Phase) -> Result<Turn> {
+        match phase {
+            Phase::NeedsUpdate => {}
+            Phase::LockRelease => self.groups.rest(),
+            _ => self.groups.prepare(),
+        }
         self.enter(phase)?;
         if table::needs_lock(phase)
             && let Some(end) = self.make_sure()?

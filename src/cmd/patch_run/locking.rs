@@ -232,7 +232,6 @@ impl Driver<'_> {
 
     /// Phase `lock_release`.
     pub(super) fn lock_release(&mut self) -> Result<Turn> {
-        self.groups.rest();
         if self.settings.lock.is_none() && self.holds() == Holds::Nothing {
             return Ok(Turn::On(Outcome::Yes));
         }

@@ -13,6 +13,7 @@ use crate::phase::log::Output;
 use crate::phase::name::{PHASES, Phase};
 use crate::phase::settings::{Asking, Dialect, Level, Repeat, ScriptDir, Settings};
 use crate::phase::table::{Holds, Outcome};
+use crate::sys::group::Reach;
 use crate::sys::user::User;
 
 use super::driver::{Driver, Turn};
@@ -245,9 +246,17 @@ impl<'a> Driver<'a> {
             timeout: self.settings.timeout,
             grace: self.settings.grace,
             groups: self.groups,
+            reach: self.reach(),
             stop: Some(self.stop),
             dir: Path::new("/"),
         }
+    }
+
+    /// Nothing is changed before the first phase is over, and most runs end there: the fence, which takes the kernel longer to open than
+    /// the rest of such a run, is only for scripts that have a time-out.
+    fn reach(&self) -> Reach {
+        let asks = self.state.is_none_or(|phase| phase == Phase::NeedsUpdate);
+        if asks && self.settings.timeout.is_none() { Reach::Group } else { Reach::All }
     }
 
     fn meaning(&mut self, path: &Path, done: &Done) -> Meaning {

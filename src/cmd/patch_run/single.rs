@@ -9,7 +9,7 @@ use crate::hook::{self, Ended, Heard, Terms, words};
 use crate::paths::Paths;
 use crate::phase::name::Phase;
 use crate::phase::settings::Settings;
-use crate::sys::group::Groups;
+use crate::sys::group::{Groups, Reach};
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::stop::Stop;
 use crate::sys::user::User;
@@ -42,6 +42,7 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
             timeout: settings.timeout,
             grace: settings.grace,
             groups: &groups,
+            reach: Reach::All,
             stop: Some(&stop),
             dir: Path::new("/"),
         };
