@@ -17,7 +17,7 @@ unitdir ?= /lib/systemd/system
 
 TOOLS_BIN := $(notdir $(basename $(wildcard src/bin/*.rs)))
 
-.PHONY: all build check ground tools lint unit hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers run-peers-sample crash-sample crash run-crash run-crash-sample modules-crash modules-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
+.PHONY: all build check ground tools lint unit unit-built unit-lib hosts chain chain-sample faults faults-sample lock-backends lock-backends-sample lock-clients run-peers run-peers-sample crash-sample crash run-crash run-crash-sample modules-crash modules-crash-sample lock-proof lock-proof-sample demo bench install dist clean peers lock-peers tree
 
 all: build
 
@@ -26,10 +26,11 @@ build:
 
 # Everything that must hold, in the order in which it fails fastest; the demo last. What mostly waits runs beside what works, and what
 # each of them says is kept together.
-BESIDE = $(MAKE) -j3 --output-sync=target
+BESIDE = $(MAKE) -j4 --output-sync=target
 check: ground lint
-	$(BESIDE) unit hosts tree
-	$(BESIDE) chain-sample crash-sample faults-sample lock-proof-sample lock-clients run-peers-sample lock-backends-sample run-crash-sample modules-crash-sample
+	$(BESIDE) unit-built tree hosts
+	$(BESIDE) crash-sample chain-sample faults-sample unit lock-proof-sample run-peers-sample lock-backends-sample run-crash-sample \
+	  modules-crash-sample lock-clients
 	$(MAKE) demo
 
 # What the targets need and a bare machine may lack. None of these packages starts a service.
@@ -68,8 +69,15 @@ $(LOCK_CLIENTS)/%/done: tests/peers-%.txt | tools
 	$(@D)/bin/pip install -q -r $<
 	touch $@
 
-unit: tools peers
-	cargo test --locked --features server
+# The library's own tests, and each program of tests/ by itself: side by side they take half the time.
+UNITS := unit-lib $(patsubst tests/%.rs,unit-%,$(wildcard tests/*.rs)) $(patsubst tests/%/main.rs,unit-%,$(wildcard tests/*/main.rs))
+unit: $(UNITS)
+unit-built: tools peers
+	cargo test --locked --features server --no-run
+unit-lib: unit-built
+	cargo test --locked --features server --lib
+unit-%: unit-built
+	cargo test --locked --features server --test $*
 
 # The tools as they lie on a host, for everything that boots one.
 TREE := $(CARGO_TARGET_DIR)/tree

@@ -9,6 +9,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use super::proc_stat;
+
 /// What our fences are called, with the number of the process and one more.
 const PREFIX: &str = "patch-run.";
 /// So often somebody who is being born is looked for again.
@@ -104,7 +106,7 @@ impl Fence {
 
     fn below(outside: &Path) -> Option<Self> {
         for entry in std::fs::read_dir(outside).ok()?.flatten() {
-            if entry.file_name().to_str().is_some_and(|name| name.starts_with(PREFIX)) {
+            if entry.file_name().to_str().is_some_and(is_left_behind) {
                 // The kernel refuses it while somebody is in it.
                 let _ = std::fs::remove_dir(entry.path());
             }
@@ -193,6 +195,13 @@ impl Drop for Fence {
     }
 }
 
+/// Whether a control group of this name is a fence whose process is gone. That of another one may be empty because nobody has come in
+/// yet.
+fn is_left_behind(name: &str) -> bool {
+    let number = name.strip_prefix(PREFIX).and_then(|rest| rest.split('.').next());
+    number.and_then(|number| number.parse().ok()).is_some_and(|pid| proc_stat::of(pid).is_none())
+}
+
 /// What `memory.events` says.
 fn starved(events: &str) -> bool {
     let kills = events.lines().find_map(|line| line.strip_prefix("oom_kill "));
@@ -251,6 +260,17 @@ mod tests {
         assert!(starved("low 0\nmax 12\noom 1\noom_kill 1\noom_group_kill 0\n"));
         assert!(!starved("low 0\nmax 12\noom 1\noom_kill 0\noom_group_kill 0\n"));
         assert!(!starved(""));
+    }
+
+    #[test]
+    fn a_fence_is_left_behind_when_its_process_is_gone() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let name = format!("{PREFIX}{}.0", child.id());
+        assert!(!is_left_behind(&name), "a process that nobody has waited for has its number still");
+        child.wait().unwrap();
+        assert!(is_left_behind(&name));
+        assert!(!is_left_behind(&format!("{PREFIX}{}.3", std::process::id())));
+        assert!(!is_left_behind("patch-run.service") && !is_left_behind("user.slice"));
     }
 
     #[test]
