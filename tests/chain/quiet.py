@@ -87,7 +87,7 @@ def an_order_that_the_next_boot_does_not_follow_is_void(rig):
     rig.order()
     rig.host.power_cut()
     number = len(rig.host.boots) + 1
-    rig.host.start({"sysv": "2", "systemd": "systemd.unit=graphical.target"}[rig.kind])
+    rig.host.start({"sysv": rig.normal, "systemd": f"systemd.unit={rig.normal}"}[rig.kind])
     rig.back(number)
     rig.finish()
     rig.idle()
