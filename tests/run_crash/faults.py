@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import time
 from dataclasses import dataclass, replace
 from typing import Callable
 
@@ -332,6 +333,37 @@ def a_signal_while_it_waits_for_the_lock_leaves_nothing_held(host):
     check(code == 143, f"code {code}: {host.errors}")
     host.vacate()
     host.configure()
+    goes_on(host)
+
+
+def outlives(host, script):
+    """Whether a process that leaves the script's group and session works on when the driver was sent TERM. The script is as before then."""
+    beat = host.folder / "beat"
+    beat.unlink(missing_ok=True)
+    was = (host.folder / "lib" / script).read_text()
+    host.script(script, "setsid sh -c 'while :; do date +%s%N >{here}/beat; sleep 0.05; done' >/dev/null 2>&1 & sleep 600; code=9")
+    process = host.start()
+    wait_for(beat.exists, 20)
+    os.kill(host.driver(), signal.SIGTERM)
+    check(host.finish(process) == 143, f"code {host.codes[-1]}: {host.errors}")
+    host.write(f"lib/{script}", was, 0o755)
+    beat.unlink()
+    time.sleep(0.5)
+    return beat.exists()
+
+
+@night()
+def a_signal_reaches_whoever_a_script_has_started_once_the_host_may_be_changed(host):
+    """SIGTERM to a driver; in needs_update only where there is a time-out, or nobody would wait for the control group."""
+    fenced = host.fence is not None
+    check(outlives(host, "needs_update.d/10-ask"), "a control group was opened for a script that only asks")
+    host.boot()
+    host.configure(more="script_timeout = 1h\n")
+    check(outlives(host, "needs_update.d/10-ask") != fenced, "a script with a time-out has no control group")
+    host.configure()
+    host.boot()
+    check(outlives(host, "update.d/10-packages") != fenced, "a script that works has no control group")
+    host.boot()
     goes_on(host)
 
 

@@ -160,11 +160,11 @@ class Host:
         (self.folder / "lib" / name).parent.mkdir(exist_ok=True)
         self.write(f"lib/{name}", SCRIPT.format(here=self.folder, flat=flat(name), does=does.format(here=self.folder)), 0o755)
 
-    def configure(self, wait="no"):
-        """Its configuration."""
+    def configure(self, wait="no", more=""):
+        """Its configuration; `more` is for the last section."""
         text = OURS if self.dialect == "ours" else THEIRS
-        self.write("etc/patch/config.ini", text.format(url=self.relay.url, name=self.name, lock=self.lock, here=self.folder, secret=SECRET,
-                                                       wait=wait), 0o600)
+        text = text.format(url=self.relay.url, name=self.name, lock=self.lock, here=self.folder, secret=SECRET, wait=wait)
+        self.write("etc/patch/config.ini", text + more, 0o600)
 
     @property
     def local_lock(self):
