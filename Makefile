@@ -6,6 +6,11 @@ export PATCHFLAG_TEST_CACHE := $(CACHE)
 # A fresh checkout in CI finds the compiled dependencies of the last one.
 export CARGO_TARGET_DIR ?= $(if $(CI),$(CACHE)/target,$(CURDIR)/target)
 STATIC := x86_64-unknown-linux-musl
+# But nothing of our own: each of its checkouts is a new one, and what the last one left would only fill the cache.
+ifdef CI
+export CARGO_INCREMENTAL := 0
+FORGET = cargo clean -q --locked -p patchflag && cargo clean -q --locked -p patchflag --target $(STATIC) --profile lab
+endif
 PROFILE ?= release
 BUILT := $(CARGO_TARGET_DIR)/$(STATIC)/$(PROFILE)
 
@@ -28,6 +33,7 @@ build:
 # each of them says is kept together.
 BESIDE = $(MAKE) -j4 --output-sync=target
 check: ground
+	$(FORGET)
 	$(BESIDE) lint tree hosts unit-built crash-sample chain-sample faults-sample unit lock-proof-sample lock-backends-sample \
 	  lock-clients run-crash-sample run-peers-sample modules-crash-sample
 	$(MAKE) demo
