@@ -142,6 +142,18 @@ impl Run {
         if self.failed.is_some() { Last::Failed } else { Last::CutShort }
     }
 
+    /// Whether the run was in a later phase than this one: its state file was written by hand, or removed. What it has done from here on
+    /// is to be done again then, and a reboot of before counts for nothing.
+    pub fn goes_back_to(&self, phase: Phase) -> bool {
+        self.begun.as_ref().is_some_and(|begun| begun.phase > phase)
+    }
+
+    /// Whether one that enters this phase is another run: this one has gone on from it, and holds nothing. It is over, though its end
+    /// could not be recorded.
+    pub fn is_another_than_one_in(&self, phase: Phase) -> bool {
+        phase == Phase::LockGet && self.holds() == Holds::Nothing && self.goes_back_to(phase)
+    }
+
     /// Whether a script need not run again in this phase. What one did to the running system is gone after a boot, so before and
     /// behind the update only what was done in this boot counts. Who must tell a host to reboot again has to tell it all.
     pub fn is_done(&self, phase: Phase, script: &str, boot: &str) -> bool {

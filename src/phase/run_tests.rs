@@ -38,6 +38,20 @@ fn a_resumed_phase_knows_what_it_did_before() {
 }
 
 #[test]
+fn a_run_whose_end_was_not_recorded_is_not_the_next_one() {
+    let grant = "lockd web 7 a.example.org";
+    let drafts = [phase(Phase::LockGet), Draft::default().field("grant", grant), phase(Phase::Update), script("10-a")];
+    let run = Run::parse(&record(&drafts)).unwrap();
+    assert!(run.goes_back_to(Phase::LockGet) && run.goes_back_to(Phase::PreUpdate));
+    assert!(!run.goes_back_to(Phase::Update) && !run.goes_back_to(Phase::NeedsReboot));
+    assert!(!run.is_another_than_one_in(Phase::LockGet), "it holds the lock still");
+    let released = [&drafts[..], &[Draft::default().field("released", grant)]].concat();
+    let run = Run::parse(&record(&released)).unwrap();
+    assert!(run.is_another_than_one_in(Phase::LockGet) && !run.is_another_than_one_in(Phase::PreUpdate));
+    assert!(!Run::parse(&record(&drafts[..1])).unwrap().is_another_than_one_in(Phase::LockGet));
+}
+
+#[test]
 fn after_a_boot_the_host_is_prepared_again_and_updated_no_second_time() {
     let run = Run::parse(&record(&[phase(Phase::PreUpdate), script("10-stop")])).unwrap();
     assert!(!run.is_done(Phase::PreUpdate, "10-stop", "b/2"));

@@ -127,6 +127,44 @@ def a_record_that_lost_its_grant_finds_it_again(host):
 
 
 @night(*DIALECTS)
+def a_run_whose_end_was_not_recorded_is_not_the_next_one(host):
+    """Killed when the state was gone and the record not closed: with no script around the update, the next one would find it done."""
+    for phase in ("pre_update", "post_update"):
+        for script in (host.folder / f"lib/{phase}.d").iterdir():
+            script.unlink()
+    updates = ["needs_update.d/10-ask", "update.d/10-packages", "update.d/20-done", "needs_reboot.d/10-kernel"]
+    refuses(host, 0, runs=updates)
+    first = run_id(host)
+    for _ in range(2):
+        host.write("lib/state.run", "".join(line for line in host.record().splitlines(True) if " ended=" not in line))
+        (host.folder / "patched").unlink()
+        refuses(host, 0, runs=updates)
+        check(run_id(host) != first, "it has the name of the run before")
+        check(host.history()[1] == [], f"the lock is held by {host.history()[1]}")
+
+
+@night(*DIALECTS)
+def a_run_that_is_sent_back_does_again_what_it_has_done(host):
+    """By hand, to a phase without scripts: those of the phases behind it have succeeded, and run again."""
+    host.hold("needs_reboot.d/10-kernel")
+    process = host.start()
+    wait_for(lambda: host.is_at("needs_reboot.d/10-kernel"), 20)
+    os.kill(host.driver(), signal.SIGTERM)
+    host.finish(process)
+    host.let_go("needs_reboot.d/10-kernel")
+    for script in (host.folder / "lib/pre_update.d").iterdir():
+        script.unlink()
+    host.write("lib/state", "pre_update\n")
+    refuses(host, 0, runs=["update.d/10-packages", "update.d/20-done", "needs_reboot.d/10-kernel", "post_update.d/10-start",
+                           "post_update.d/20-check"])
+
+
+def run_id(host):
+    """Which run the record is of."""
+    return re.search(r" run=(\S+)", host.record())[1]
+
+
+@night(*DIALECTS)
 def a_reboot_that_never_comes_is_waited_for_and_then_a_failure(host):
     """W14: post_update and release without a reboot."""
     host.write("kernel", "")

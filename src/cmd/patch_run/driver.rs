@@ -232,14 +232,18 @@ impl<'a> Driver<'a> {
         }
         let now = self.clock.now();
         let path = self.paths.at(&self.settings.state);
-        if self.book.is_none() {
+        if self.book.as_ref().is_none_or(|book| book.run.is_another_than_one_in(phase)) {
             self.book = Some(Book::begin(&path, &journal::new_run_id(now), now, phase)?);
         }
         if self.state != Some(phase) {
             self.write_state(phase)?;
         }
-        // What it did is recorded with its name, when something is done. Only that it did not fail for good must be known now.
-        if self.book.as_ref().is_some_and(|book| book.run.failed.is_some()) {
+        // What it did is recorded with its name, when something is done. Only that it did not fail for good, or that it is to be done
+        // again, must be known now.
+        let run = self.book.as_ref().map(|book| &book.run);
+        if run.is_some_and(|run| run.goes_back_to(phase)) {
+            self.record(&Draft::note("the run goes back").field("phase", phase.as_str()).field("ordered", ""))?;
+        } else if run.is_some_and(|run| run.failed.is_some()) {
             self.record(&Draft::default().field("phase", phase.as_str()))?;
         }
         self.voice.say(Level::Debug, format_args!("phase {phase}"));
