@@ -105,12 +105,7 @@ impl Fence {
     }
 
     fn below(outside: &Path) -> Option<Self> {
-        for entry in std::fs::read_dir(outside).ok()?.flatten() {
-            if entry.file_name().to_str().is_some_and(is_left_behind) {
-                // The kernel refuses it while somebody is in it.
-                let _ = std::fs::remove_dir(entry.path());
-            }
-        }
+        tidy(outside);
         let name = format!("{PREFIX}{}.{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
         let dir = outside.join(name);
         std::fs::create_dir(&dir).ok()?;
@@ -143,6 +138,12 @@ impl Fence {
     /// Whether nobody is in it but us.
     pub fn is_empty(&self) -> bool {
         self.members().is_empty()
+    }
+
+    /// Whether nobody was left in it, nor in a control group that somebody has made in it: KILL reaches those as well.
+    pub fn is_as_new(&self) -> bool {
+        let told = std::fs::read_to_string(self.dir.join("cgroup.stat")).unwrap_or_default();
+        self.is_empty() && told.lines().any(|line| line == "nr_descendants 0")
     }
 
     /// Whether the kernel has killed somebody in it for want of memory.
@@ -189,8 +190,20 @@ impl Drop for Fence {
             if std::fs::remove_dir(&self.dir).is_ok() {
                 return;
             }
-            // Who has just been killed is still on the way out.
+            // One that a killed driver has left in it, or: who has just been killed is still on the way out.
+            tidy(&self.dir);
             std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+}
+
+/// Removes the empty fences that killed processes have left behind here, and in one another.
+fn tidy(dir: &Path) {
+    for entry in std::fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(is_left_behind) {
+            tidy(&entry.path());
+            // The kernel refuses it while somebody is in it.
+            let _ = std::fs::remove_dir(entry.path());
         }
     }
 }
@@ -271,6 +284,20 @@ mod tests {
         assert!(is_left_behind(&name));
         assert!(!is_left_behind(&format!("{PREFIX}{}.3", std::process::id())));
         assert!(!is_left_behind("patch-run.service") && !is_left_behind("user.slice"));
+    }
+
+    #[test]
+    fn what_killed_processes_have_left_in_one_another_is_removed() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        let scratch = tempfile::tempdir().unwrap();
+        let gone = format!("{PREFIX}{}.", child.id());
+        let kept = scratch.path().join("user.slice");
+        std::fs::create_dir_all(scratch.path().join(format!("{gone}0/{gone}1"))).unwrap();
+        std::fs::create_dir(&kept).unwrap();
+        tidy(scratch.path());
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
+        assert!(kept.exists());
     }
 
     #[test]

@@ -95,7 +95,7 @@ impl Group {
     /// Whether it is as empty as a new one, and that is known for sure: without a fence it is not.
     fn is_as_new(&mut self) -> bool {
         let led = !self.ended && matches!(self.leader.try_wait(), Ok(None));
-        led && self.fence.as_ref().is_some_and(Fence::is_empty)
+        led && self.fence.as_ref().is_some_and(Fence::is_as_new)
     }
 
     /// Starts a program in the group, as this user if one is named.

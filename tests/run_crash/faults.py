@@ -405,6 +405,27 @@ def a_signal_reaches_whoever_a_script_has_started_once_the_host_may_be_changed(h
     goes_on(host)
 
 
+@night()
+def a_control_group_that_a_script_has_made_is_none_of_the_next_one_s(host):
+    """A container's, say: it is not ended when the time of the script behind it is over."""
+    if host.fence is None:
+        return
+    host.script("update.d/10-packages", f"""for group in {host.fence}/patch-run.*; do
+    mkdir $group/inner; setsid sh -c "echo 0 >$group/inner/cgroup.procs; exec sleep 600" >/dev/null 2>&1 &
+    until read pid <$group/inner/cgroup.procs; do sleep 0.02; done
+done; code=0""")
+    host.script("update.d/20-done", "sleep 600; code=0")
+    host.configure(more="script_timeout = 1s\nscript_grace = 1s\n")
+    check(host.run() == 1, f"code {host.codes[-1]}: {host.errors}")
+    inner, = host.fence.glob("patch-run.*/inner")
+    lives = bool((inner / "cgroup.procs").read_text())
+    host.power_cut()
+    wait_for(lambda: not (inner / "cgroup.procs").read_text(), 5)
+    inner.rmdir()
+    host.boot()
+    check(lives, "what a script has left in a group of its own was ended with the next script")
+
+
 @night(*DIALECTS)
 def two_drivers_never_work_at_once(host):
     """Six starts while a script is at work."""
