@@ -63,8 +63,7 @@ fn is_still_at_work(paths: &Paths) -> Result<bool> {
         return Ok(true);
     }
     exit::warn(format_args!("ending process group {}: its tool is gone and its time is over", worker.group()));
-    worker.end(GRACE);
-    Ok(false)
+    Ok(!worker.end(GRACE))
 }
 
 /// Whether the kernel's command line tells us to keep our hands off this boot; says so if it does.

@@ -166,7 +166,9 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
             return Ok(script_works(&worker, codes));
         }
         exit::warn(format_args!("ending process group {}: its driver is gone and its time is over", worker.group()));
-        worker.end(settings.grace);
+        if !worker.end(settings.grace) {
+            return Ok(script_works(&worker, codes));
+        }
     }
     // Of one that was killed; this start may have nobody to mark.
     worker::unmark(&mark);

@@ -19,6 +19,10 @@ use crate::error::Result;
 
 /// A mark is one short line.
 const LIMIT: u64 = 256;
+/// What was sent KILL is gone after this time, or waits for a device that does not answer.
+const DYING: Duration = Duration::from_secs(2);
+/// Between two looks whether somebody is still there.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// A process group at work, whose tool is gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,17 +52,29 @@ impl Worker {
         proc_stat::all().any(|process| process.group == self.group && !process.zombie)
     }
 
-    /// Ends the group: TERM, and KILL for what is still there after the grace.
-    pub fn end(&self, grace: Duration) {
+    /// Ends the group: TERM, and KILL for what is still there after the grace. Whether it is gone: who waits in the kernel for a device
+    /// is not.
+    pub fn end(&self, grace: Duration) -> bool {
         let group = Pid::from_raw(self.group);
-        let end = Instant::now() + grace;
         let _ = killpg(group, Signal::SIGTERM);
-        while self.is_alive() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(50));
+        // Who was stopped cannot hear it.
+        let _ = killpg(group, Signal::SIGCONT);
+        if self.is_gone_within(grace) {
+            return true;
         }
-        if self.is_alive() {
-            let _ = killpg(group, Signal::SIGKILL);
+        let _ = killpg(group, Signal::SIGKILL);
+        self.is_gone_within(DYING)
+    }
+
+    fn is_gone_within(&self, time: Duration) -> bool {
+        let began = Instant::now();
+        while self.is_alive() {
+            if began.elapsed() >= time {
+                return false;
+            }
+            std::thread::sleep(LOOK);
         }
+        true
     }
 
     fn write(&self, path: &Path) -> Result<()> {
@@ -144,7 +160,7 @@ mod tests {
         assert!(left_behind(&path).unwrap().is_some());
         leader.wait().unwrap();
         let worker = left_behind(&path).unwrap().expect("its child is alive");
-        worker.end(Duration::from_secs(5));
+        assert!(worker.end(Duration::from_secs(5)));
         assert_eq!(left_behind(&path).unwrap(), None);
     }
 
@@ -154,7 +170,7 @@ mod tests {
         let mut leader = group("trap '' TERM; while :; do sleep 0.05; done");
         mark(&path, leader.id(), Some(Duration::ZERO)).unwrap();
         let worker = left_behind(&path).unwrap().unwrap();
-        worker.end(Duration::from_millis(100));
+        assert!(worker.end(Duration::from_millis(100)), "it is gone when that is said");
         leader.wait().unwrap();
         assert_eq!(left_behind(&path).unwrap(), None);
     }

@@ -38,13 +38,17 @@ fn left_behind(site: &Site) -> Result<()> {
     for name in dir.names()?.into_iter().filter(|name| !name.starts_with('.')) {
         let Some(worker) = worker::left_behind(&marks.join(&name))? else { continue };
         let group = worker.group();
-        if !worker.is_overdue() {
-            let words =
-                format!("module {name} of a run that was killed is still at work (process group {group}); try again");
-            return Err(Error::Busy(words));
+        if worker.is_overdue() {
+            exit::warn(format_args!(
+                "ending module {name} (process group {group}): its run is gone and its time is over"
+            ));
+            if worker.end(GRACE) {
+                continue;
+            }
         }
-        exit::warn(format_args!("ending module {name} (process group {group}): its run is gone and its time is over"));
-        worker.end(GRACE);
+        let words =
+            format!("module {name} of a run that was killed is still at work (process group {group}); try again");
+        return Err(Error::Busy(words));
     }
     Ok(())
 }

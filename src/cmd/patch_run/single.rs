@@ -31,7 +31,7 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
         exit::out(format_args!("not a script: {}: {reason}", path.display()));
     }
     let stop = Stop::on_signals()?;
-    let groups = Groups::of_one_after_the_other(None);
+    let groups = Groups::of_one_after_the_other(Some(scripts::mark(settings, paths)));
     for entry in &listed.scripts {
         exit::out(format_args!("running: {}", entry.path.display()));
         let user = entry.whose.user().cloned().unwrap_or_else(User::ourselves);

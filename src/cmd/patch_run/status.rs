@@ -84,7 +84,10 @@ impl Status {
     }
 
     fn print(&self) {
+        // Who waits has been asking all the while.
+        let asks = self.working && self.lock_unsure;
         match self.state {
+            Some(phase) if asks => exit::out(format_args!("at work, phase {phase}, asking for the lock")),
             Some(phase) if self.working => exit::out(format_args!("at work, phase {phase}")),
             Some(phase) => exit::out(format_args!("phase {phase} is next; the next start would {}", self.next)),
             None if self.working => exit::out("at work, looking whether there is anything to do"),
@@ -96,7 +99,7 @@ impl Status {
         for grant in &self.grants {
             exit::out(format_args!("holds {grant}"));
         }
-        if self.lock_unsure {
+        if self.lock_unsure && !asks {
             exit::out("may hold the lock: the answer of the service was not recorded");
         }
         for script in &self.done {
