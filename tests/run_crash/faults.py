@@ -10,6 +10,7 @@ import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from dataclasses import dataclass, replace
 from typing import Callable
@@ -327,6 +328,29 @@ def a_service_that_is_away_at_release_is_asked_until_it_is_back(host):
     goes_on(host)
 
 
+@night(*DIALECTS)
+def a_signal_while_the_lock_is_given_back_is_no_failure(host):
+    """SIGTERM when the service does not answer: nobody is alarmed, and the next start goes on."""
+    asked, gate = threading.Event(), threading.Event()
+
+    def hang(method, path):
+        if method == "DELETE" or path.endswith("/release"):
+            asked.set()
+            gate.wait(20)
+            raise ConnectionError
+
+    host.relay.before = hang
+    process = host.start()
+    check(asked.wait(20), "nothing is given back")
+    os.kill(host.driver(), signal.SIGTERM)
+    gate.set()
+    check(host.finish(process) == 128 + signal.SIGTERM, f"code {host.codes[-1]}: {host.errors}")
+    check(not any(line.script == "on_failure.d/10-alarm" for line in host.lines()), "somebody is alarmed")
+    check(host.state() == "lock_release\n", f"the state is {host.state()!r}")
+    host.relay.before = lambda *_: None
+    goes_on(host)
+
+
 def away(host):
     """Nobody can give a lock back."""
     def hang_up(method, path):
@@ -403,6 +427,20 @@ def a_signal_reaches_whoever_a_script_has_started_once_the_host_may_be_changed(h
     check(outlives(host, "update.d/10-packages") != fenced, "a script that works has no control group")
     host.boot()
     goes_on(host)
+
+
+@night(*DIALECTS)
+def a_script_that_is_tried_is_waited_for_as_one_of_a_run_is(host):
+    """Its driver was killed: neither a run nor another try begins beside it."""
+    host.hold("update.d/10-packages")
+    process = host.start("--phase", "update")
+    wait_for(lambda: host.is_at("update.d/10-packages"), 20)
+    os.kill(host.driver(), signal.SIGKILL)
+    host.finish(process)
+    refuses(host, 75, "is still at work")
+    refuses(host, 1, "is still at work", argv=("--phase", "update"))
+    host.let_go("update.d/10-packages")
+    wait_for(lambda: not host.is_at("update.d/10-packages"), 20)
 
 
 @night()

@@ -242,6 +242,11 @@ impl Driver<'_> {
     }
 
     fn not_given_back(&mut self, error: &Error) -> Result<End> {
+        // The service was not asked as often as it would have been.
+        if let (Error::Unreachable { .. }, Some(signal)) = (error, self.stop.raised()) {
+            self.voice.decide(Level::Warning, error);
+            return Ok(End::Signal(signal));
+        }
         if self.settings.unreleased == Unreleased::Forgotten {
             let words = format!(
                 "the lock could not be given back and stays held; as configured, the run is forgotten: {error}"
