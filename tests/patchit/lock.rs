@@ -5,6 +5,7 @@ use std::process::{Child, Command, Output};
 
 use patchflag::flag::record::Draft;
 use patchflag::flag::state::State;
+use patchflag::sys::lockfile;
 
 use crate::root::{Boot, Root};
 
@@ -207,7 +208,10 @@ fn waiting(root: &Root) -> Child {
     // As if another host had it: what is held by hand here is not waited for.
     fs::remove_file(root.0.path().join("var/lib/patch/grants")).unwrap();
     let mut first = command(root, &["acquire", "-p", "--wait"]).spawn().unwrap();
-    while !root.log().contains("locking=") || !root.0.path().join("run/patch/waiting").exists() {
+    // It gives the host lock back when that is on disk.
+    let host_lock = root.0.path().join("run/patch/lock");
+    let is_recorded = || root.log().contains("locking=") && !lockfile::is_held(&host_lock).unwrap();
+    while !is_recorded() || !root.0.path().join("run/patch/waiting").exists() {
         assert!(first.try_wait().unwrap().is_none(), "{}", root.log());
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
