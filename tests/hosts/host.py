@@ -238,12 +238,13 @@ class Host:
         return self.path(path).read_text(errors="replace")
 
     def write(self, path, text, mode=0o644):
-        """Make or replace a file of root's, with the folders above it."""
+        """Make or replace a file of root's, with the folders above it; who reads it at work finds the old one or the new one."""
         where = self.path(path)
         where.parent.mkdir(parents=True, exist_ok=True)
-        where.unlink(missing_ok=True)
-        where.write_bytes(text if isinstance(text, bytes) else text.encode())
-        where.chmod(mode)
+        draft = where.with_name(f".{where.name}.draft")
+        draft.write_bytes(text if isinstance(text, bytes) else text.encode())
+        draft.chmod(mode)
+        draft.rename(where)
 
     def symlink(self, target, path):
         """Make a symbolic link, with the folders above it."""
