@@ -11,7 +11,7 @@ use crate::flag::record::Draft;
 use crate::mail::{self, Kind, Report};
 use crate::paths::Paths;
 use crate::sys::lockfile::{self, Lock};
-use crate::sys::worker;
+use crate::sys::worker::{self, Worker};
 
 use super::letters;
 use super::place::Place;
@@ -58,12 +58,10 @@ pub fn lock(paths: &Paths) -> Result<Option<Lock>> {
 /// Whether an installer or a stage has outlived the tool that started it. One whose deadline has passed is ended here, for who would
 /// have done it is dead.
 fn is_still_at_work(paths: &Paths) -> Result<bool> {
-    let Some(worker) = worker::left_behind(&paths.worker())? else { return Ok(false) };
-    if !worker.is_overdue() {
-        return Ok(true);
-    }
-    exit::warn(format_args!("ending process group {}: its tool is gone and its time is over", worker.group()));
-    Ok(!worker.end(GRACE))
+    let tell = |worker: &Worker| {
+        exit::warn(format_args!("ending process group {}: its tool is gone and its time is over", worker.group()));
+    };
+    Ok(worker::in_the_way(&paths.worker(), GRACE, tell)?.is_some())
 }
 
 /// Whether the kernel's command line tells us to keep our hands off this boot; says so if it does.

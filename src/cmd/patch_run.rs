@@ -35,7 +35,7 @@ use crate::sys::group::Groups;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::random;
 use crate::sys::stop::Stop;
-use crate::sys::worker;
+use crate::sys::worker::{self, Worker};
 
 use super::chain;
 use super::place::Place;
@@ -161,14 +161,11 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
         return another_works(args, &settings, codes);
     };
     let mark = scripts::mark(&settings, &paths);
-    if let Some(worker) = worker::left_behind(&mark)? {
-        if !worker.is_overdue() {
-            return Ok(script_works(&worker, codes));
-        }
+    let tell = |worker: &Worker| {
         exit::warn(format_args!("ending process group {}: its driver is gone and its time is over", worker.group()));
-        if !worker.end(settings.grace) {
-            return Ok(script_works(&worker, codes));
-        }
+    };
+    if let Some(worker) = worker::in_the_way(&mark, settings.grace, tell)? {
+        return Ok(script_works(&worker, codes));
     }
     // Of one that was killed; this start may have nobody to mark.
     worker::unmark(&mark);
@@ -195,7 +192,7 @@ fn another_works(args: &Args, settings: &Settings, codes: Codes) -> Result<Exit>
 }
 
 /// A script has outlived its driver, which was killed: nothing is begun beside it.
-fn script_works(worker: &worker::Worker, codes: Codes) -> Exit {
+fn script_works(worker: &Worker, codes: Codes) -> Exit {
     exit::warn(format_args!(
         "process group {} of a run that was killed is still at work; the run goes on when it has ended",
         worker.group()

@@ -18,13 +18,11 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::cgroup::{Fence, Limits};
+use super::proc_stat;
 use super::process::SAFE_PATH;
 use super::user::User;
-use super::{proc_stat, worker};
+use super::worker::{self, DYING};
 use crate::error::{Error, Result};
-
-/// What was sent KILL is gone after this time, or waits for a device that does not answer.
-const DYING: Duration = Duration::from_secs(2);
 
 /// Who is reached when a group is ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -183,17 +181,35 @@ pub struct Groups {
     mark: Option<PathBuf>,
     limits: Limits,
     stay: Stay,
-    /// The last one, if nobody was left in it.
-    kept: RefCell<Option<Group>>,
-    /// Gets one ready meanwhile, or lets go of one.
-    beside: RefCell<Option<JoinHandle<Option<Group>>>>,
+    next: RefCell<Next>,
+}
+
+/// What there is for the next program.
+#[derive(Debug, Default)]
+enum Next {
+    /// Nothing yet.
+    #[default]
+    New,
+    /// The group of the last one, in which nobody was left.
+    Kept(Group),
+    /// A thread that gets a group ready, or lets go of one.
+    Beside(JoinHandle<Option<Group>>),
+}
+
+impl Next {
+    fn group(self) -> Option<Group> {
+        match self {
+            Self::New => None,
+            Self::Kept(group) => Some(group),
+            Self::Beside(thread) => thread.join().ok().flatten(),
+        }
+    }
 }
 
 impl Groups {
     /// Groups that are marked as at work in this file.
     pub fn new(mark: Option<PathBuf>, limits: Limits) -> Self {
-        let (kept, beside) = (RefCell::new(None), RefCell::new(None));
-        Self { mark, limits, stay: Stay::Short, kept, beside }
+        Self { mark, limits, stay: Stay::Short, next: RefCell::default() }
     }
 
     /// The same, for whoever starts nobody else: it stays inside the fence, and what the last program has left empty is the next one's.
@@ -208,8 +224,7 @@ impl Groups {
     /// # Errors
     /// As [`Group::open`].
     pub fn open(&self, for_at_most: Option<Duration>, reach: Reach) -> Result<Group> {
-        let kept = self.wait().or_else(|| self.kept.borrow_mut().take());
-        if let Some(mut group) = kept
+        if let Some(mut group) = self.next.take().group()
             && group.is_as_new()
         {
             // A program may have tidied up more than its own.
@@ -226,7 +241,7 @@ impl Groups {
     /// Takes a group back whose program has ended. Who is still in it goes on outside.
     pub fn close(&self, mut group: Group) {
         if self.stay == Stay::Long && group.is_as_new() {
-            self.kept.replace(Some(group));
+            self.next.replace(Next::Kept(group));
         }
     }
 
@@ -234,8 +249,7 @@ impl Groups {
     /// entered while the caller does something else, for that takes some milliseconds. Without it, it is done when it is needed; so it
     /// is after a failure.
     pub fn prepare(&self) {
-        let is_needed = self.stay == Stay::Long && self.kept.borrow().is_none() && self.beside.borrow().is_none();
-        if !is_needed {
+        if self.stay == Stay::Short || !matches!(*self.next.borrow(), Next::New) {
             return;
         }
         let mark = self.mark.clone();
@@ -251,7 +265,7 @@ impl Groups {
     /// Nobody else is started for now: what is kept is let go of while the caller does something else, for to come out of a fence takes
     /// as long as to come in. Groups can be opened again all the same.
     pub fn rest(&self) {
-        let Some(mut group) = self.wait().or_else(|| self.kept.borrow_mut().take()) else { return };
+        let Some(mut group) = self.next.take().group() else { return };
         self.aside("let-go", move || {
             // First what takes long.
             group.fence = group.fence.take().and_then(Fence::left);
@@ -263,17 +277,13 @@ impl Groups {
     fn aside(&self, name: &str, work: impl FnOnce() -> Option<Group> + Send + 'static) {
         let thread = thread::Builder::new().name(name.into()).spawn(work);
         // Where there can be no thread, what it was to let go of is dropped here.
-        self.beside.replace(thread.ok());
-    }
-
-    fn wait(&self) -> Option<Group> {
-        self.beside.borrow_mut().take()?.join().ok().flatten()
+        self.next.replace(thread.map_or(Next::New, Next::Beside));
     }
 }
 
 impl Drop for Groups {
     fn drop(&mut self) {
-        drop(self.wait());
+        drop(self.next.take().group());
     }
 }
 

@@ -20,7 +20,7 @@ use crate::error::Result;
 /// A mark is one short line.
 const LIMIT: u64 = 256;
 /// What was sent KILL is gone after this time, or waits for a device that does not answer.
-const DYING: Duration = Duration::from_secs(2);
+pub(super) const DYING: Duration = Duration::from_secs(2);
 /// Between two looks whether somebody is still there.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -39,7 +39,7 @@ impl Worker {
     }
 
     /// Its deadline has passed, and who would have ended it is gone.
-    pub fn is_overdue(&self) -> bool {
+    fn is_overdue(&self) -> bool {
         self.until.zip(uptime()).is_some_and(|(until, now)| now > until)
     }
 
@@ -125,6 +125,22 @@ pub fn left_behind(path: &Path) -> Result<Option<Worker>> {
         Err(error) => return Err(error),
     };
     Ok(Worker::parse(&line, &boot().unwrap_or_default()).filter(Worker::is_alive))
+}
+
+/// The same, after one whose deadline has passed was ended as [`Worker::end`] does it, for who would have done it is gone; that is told
+/// first.
+///
+/// # Errors
+/// As [`left_behind`].
+pub fn in_the_way(path: &Path, grace: Duration, tell: impl FnOnce(&Worker)) -> Result<Option<Worker>> {
+    let is_there = |worker: &Worker| {
+        if !worker.is_overdue() {
+            return true;
+        }
+        tell(worker);
+        !worker.end(grace)
+    };
+    Ok(left_behind(path)?.filter(is_there))
 }
 
 fn boot() -> Option<String> {

@@ -8,7 +8,8 @@ use crate::module::name::Name;
 use crate::module::swap::{self, Healed};
 use crate::sys::clock::{self, Moment};
 use crate::sys::dir::Dir;
-use crate::sys::{replace, worker};
+use crate::sys::replace;
+use crate::sys::worker::{self, Worker};
 
 use super::site::{Open, Site};
 use super::work::{self, GRACE};
@@ -36,19 +37,18 @@ fn left_behind(site: &Site) -> Result<()> {
         other => other?,
     };
     for name in dir.names()?.into_iter().filter(|name| !name.starts_with('.')) {
-        let Some(worker) = worker::left_behind(&marks.join(&name))? else { continue };
-        let group = worker.group();
-        if worker.is_overdue() {
+        let tell = |worker: &Worker| {
+            let group = worker.group();
             exit::warn(format_args!(
                 "ending module {name} (process group {group}): its run is gone and its time is over"
             ));
-            if worker.end(GRACE) {
-                continue;
-            }
+        };
+        if let Some(worker) = worker::in_the_way(&marks.join(&name), GRACE, tell)? {
+            let group = worker.group();
+            let words =
+                format!("module {name} of a run that was killed is still at work (process group {group}); try again");
+            return Err(Error::Busy(words));
         }
-        let words =
-            format!("module {name} of a run that was killed is still at work (process group {group}); try again");
-        return Err(Error::Busy(words));
     }
     Ok(())
 }
