@@ -157,20 +157,37 @@ fn worker_of(mark: &Path) -> String {
     line.split_whitespace().find_map(|word| word.strip_prefix("group=")).unwrap().to_string()
 }
 
-#[test]
-fn who_was_left_behind_is_no_part_of_the_next_group_and_outlives_its_deadline() {
+/// A script leaves somebody behind, whose number it writes as `.number`: the next group is not his.
+fn leaves_somebody(body: &str) {
     let _turn = TURN.lock();
     let dir = tempfile::tempdir().unwrap();
     let number = dir.path().join(".number");
     let groups = Groups::of_one_after_the_other(None);
-    let body = format!("setsid sh -c 'echo $$ > {}; exec sleep 60' >/dev/null 2>&1 </dev/null &", number.display());
-    let first = group_of(&groups, dir.path(), &body);
+    let first = group_of(&groups, dir.path(), &format!("cd {}\n{body}", dir.path().display()));
     let daemon: i32 = wait_for(&number).trim().parse().unwrap();
     let ended = run_in(&groups, &scripts(dir.path(), "sleep 600")[0], Duration::from_millis(300), &mut |_| ()).ended;
     assert_eq!(ended, Ended::Deadline);
     assert!(is_alive(daemon));
     assert_ne!(group_of(&groups, dir.path(), ""), first);
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(daemon), nix::sys::signal::Signal::SIGKILL).unwrap();
+}
+
+#[test]
+fn who_was_left_behind_in_the_fence_is_no_part_of_the_next_group_and_outlives_its_deadline() {
+    leaves_somebody("setsid sh -c 'echo $$ > .number; exec sleep 60' >/dev/null 2>&1 </dev/null &");
+}
+
+#[test]
+fn nor_is_he_who_was_left_behind_in_the_process_group_and_was_taken_out_of_the_fence() {
+    // As `systemd-run --scope` does it.
+    leaves_somebody(
+        "sleep 60 >/dev/null 2>&1 </dev/null & echo $! > .number
+         for root in $(findmnt --noheadings --types cgroup2 --output TARGET); do
+             for inside in $(grep -lx $$ $(find $root -path '*/patch-run.*/cgroup.procs')); do
+                 echo $! > ${inside%/*/*}/cgroup.procs
+             done
+         done",
+    );
 }
 
 #[test]

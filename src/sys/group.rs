@@ -93,7 +93,8 @@ impl Group {
     /// Whether it is as empty as a new one, and that is known for sure: without a fence it is not.
     fn is_as_new(&mut self) -> bool {
         let led = !self.ended && matches!(self.leader.try_wait(), Ok(None));
-        led && self.fence.as_ref().is_some_and(Fence::is_as_new)
+        // Another one may have been taken out of the fence, as `systemd-run --scope` does it, and is in the process group still.
+        led && self.fence.as_ref().is_some_and(Fence::is_as_new) && proc_stat::is_alone(self.id().as_raw())
     }
 
     /// Starts a program in the group, as this user if one is named.

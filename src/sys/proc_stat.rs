@@ -1,5 +1,7 @@
 //! `/proc/PID/stat`, proc(5).
 
+use nix::unistd::{Pid, getpgid};
+
 /// What of it is of interest here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stat {
@@ -41,8 +43,19 @@ pub fn of(pid: i32) -> Option<Stat> {
 
 /// Every process that can be seen.
 pub fn all() -> impl Iterator<Item = Stat> {
+    numbers().filter_map(of)
+}
+
+/// Whether the leader of a process group is alone in it; somebody who has ended counts as long as nobody has asked for his end. It takes
+/// a microsecond for each process there is.
+pub fn is_alone(leader: i32) -> bool {
+    let group = |pid| getpgid(Some(Pid::from_raw(pid))).map(Pid::as_raw);
+    !numbers().any(|pid| pid != leader && group(pid) == Ok(leader))
+}
+
+fn numbers() -> impl Iterator<Item = i32> {
     let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).filter_map(of)
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 #[cfg(test)]
@@ -56,6 +69,23 @@ mod tests {
         assert_eq!(parse(&line), Some(expected));
         assert_eq!(parse("1 (init) S 0"), None);
         assert_eq!(parse(""), None);
+    }
+
+    #[test]
+    fn a_leader_is_alone_until_somebody_joins() {
+        use std::os::unix::process::CommandExt;
+        use std::process::Command;
+        let sleep = |group| Command::new("sleep").arg("600").process_group(group).spawn().unwrap();
+        let mut leader = sleep(0);
+        let group = i32::try_from(leader.id()).unwrap();
+        assert!(is_alone(group));
+        let mut other = sleep(group);
+        let joined = is_alone(group);
+        for child in [&mut leader, &mut other] {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        assert!(!joined);
     }
 
     #[test]
