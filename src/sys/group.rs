@@ -18,10 +18,10 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::cgroup::{Fence, Limits};
-use super::proc_stat;
 use super::process::SAFE_PATH;
 use super::user::User;
 use super::worker::{self, DYING};
+use super::{proc_stat, stop};
 use crate::error::{Error, Result};
 
 /// Who is reached when a group is ended.
@@ -291,6 +291,7 @@ impl Drop for Groups {
 /// One birth at a time: while one thread is inside a fence to start somebody there, whatever another one starts would be born there too.
 pub(super) fn birth() -> MutexGuard<'static, ()> {
     static BIRTH: Mutex<()> = Mutex::new(());
+    stop::remember_children();
     BIRTH.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -2,12 +2,12 @@
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Once};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGTERM};
 use signal_hook::low_level::pipe;
 
 use crate::error::{Error, Result};
@@ -18,6 +18,19 @@ pub fn deadly() -> Vec<i32> {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = ignored(&status);
     [SIGTERM, SIGINT, SIGHUP].into_iter().filter(|signal| ignored & (1 << (signal - 1)) == 0).collect()
+}
+
+/// Whoever started us may have had SIGCHLD ignored, which is inherited; then the kernel forgets how a child has ended, wait(2). To be
+/// called before the first one is started; it is undone for the children.
+pub fn remember_children() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        if ignored(&status) & (1 << (SIGCHLD - 1)) != 0 {
+            // Any handler will do.
+            let _ = signal_hook::flag::register(SIGCHLD, Arc::default());
+        }
+    });
 }
 
 /// The mask of `SigIgn` in `/proc/PID/status`, proc(5).

@@ -43,7 +43,10 @@ def night(*dialects):
 
 def choose(only, sample, seed):
     """(name, night) of those that are asked for: all, or a sample by seed."""
-    found = [(name, NIGHTS[name]) for name in only if name in NIGHTS] or list(NIGHTS.items())
+    names = [name for name in only if ":" not in name]
+    for name in set(names) - set(NIGHTS):
+        raise SystemExit(f"run-crash: there is no fault {name}; they are in tests/run_crash/faults.py")
+    found = [(name, NIGHTS[name]) for name in names] or list(NIGHTS.items())
     return random.Random(seed).sample(found, min(OF_A_SAMPLE, len(found))) if sample and not only else found
 
 
@@ -53,10 +56,10 @@ def check(holds, words):
         raise AssertionError(words)
 
 
-def refuses(host, code, *words, argv=(), runs=()):
+def refuses(host, code, *words, argv=(), runs=(), around=()):
     """A start ends with this code and says these words; of the scripts only these run."""
     before = len(host.lines())
-    got = host.run(*argv)
+    got = host.run(*argv, around=around)
     said = host.errors + host.log()[-3000:]
     ran = [line.script for line in host.lines()[before:] if line.word == "begin" and line.phase not in ("ext_notify", "on_failure")]
     check(got == code, f"code {got}, not {code}: {said[-700:]}")
@@ -462,6 +465,19 @@ done; code=0""")
     inner.rmdir()
     host.boot()
     check(lives, "what a script has left in a group of its own was ended with the next script")
+
+
+@night(*DIALECTS)
+def a_caller_that_does_not_care_for_its_children_changes_nothing(host):
+    """SIGCHLD ignored, which is inherited: the kernel would forget how a script has ended."""
+    asks = "needs_update.d/10-ask"
+    careless = ("env", "--ignore-signal=CHLD")
+    was = (host.folder / "lib" / asks).read_text()
+    host.script(asks, "code=0")
+    refuses(host, 0, runs=[asks], around=careless)
+    host.write(f"lib/{asks}", was, 0o755)
+    check(host.run(around=careless) == 0, f"code {host.codes[-1]}: {host.errors}")
+    goes_on(host)
 
 
 @night(*DIALECTS)
