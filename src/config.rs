@@ -4,6 +4,7 @@
 //! runs. An unknown section or key is an error that names the nearest one; a missing default file means all defaults, a
 //! file that was named must be there.
 
+pub mod command;
 pub mod ini;
 pub mod locking;
 pub mod modules;

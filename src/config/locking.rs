@@ -9,8 +9,9 @@ use std::time::Duration;
 use super::origin;
 use super::section::Section;
 use crate::error::{Error, Result};
-use crate::lock::client::{Kind, Promises};
+use crate::lock::kind::Kind;
 use crate::lock::name::{LockName, LockSet, Owner};
+use crate::lock::promises::Promises;
 use crate::paths::Paths;
 use crate::sys::secret::{self, Hidden};
 

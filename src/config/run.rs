@@ -3,11 +3,10 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::command;
 use super::section::Section;
 use super::values;
 use crate::error::Result;
-use crate::phase::settings::command;
-use crate::phase::settings::{Asking, Level, Repeat, Wait};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,6 +41,50 @@ pub struct Run {
     pub needs_update: Asking,
     /// The command that reboots; else the scripts of `reboot.d`, or `shutdown -r now`.
     pub reboot: Option<Vec<String>>,
+}
+
+/// How long to wait for a busy lock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wait {
+    /// Not at all: one try.
+    No,
+    /// No longer than this.
+    UpTo(Duration),
+    /// Until it is ours.
+    Forever,
+}
+
+/// How much a line of the log matters, by the names of Python's logging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// For who looks for a fault.
+    Debug,
+    /// What happens.
+    Info,
+    /// What may hurt.
+    Warning,
+    /// What failed.
+    Error,
+    /// What stops the run.
+    Critical,
+}
+
+/// What a resumed phase runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// Only the scripts that have not succeeded yet.
+    Unfinished,
+    /// All of them.
+    All,
+}
+
+/// How the scripts of `needs_update` are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asking {
+    /// The first yes is the answer.
+    FirstYes,
+    /// All are asked.
+    All,
 }
 
 impl Default for Run {

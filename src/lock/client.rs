@@ -17,14 +17,15 @@ mod http;
 mod lockd;
 pub mod numbers;
 pub mod pause;
-pub mod promises;
 pub mod remembered;
 pub mod words;
 
 use std::fmt;
 use std::time::Duration;
 
+pub use super::kind::Kind;
 use super::name::{HostId, LockName, LockSet, Note, Owner};
+pub use super::promises::Promises;
 use super::wire;
 use crate::config;
 use crate::config::locking::Service;
@@ -32,7 +33,7 @@ use crate::error::{Error, Result};
 use crate::paths::Paths;
 use crate::sys::clock::{Clock, Moment};
 pub use dir::errand;
-pub use held::{Held, Kind};
+pub use held::Held;
 
 /// The configured lock service. Nothing is asked yet; what the configuration names (secrets, certificates) is read.
 ///
@@ -112,26 +113,6 @@ pub enum Released {
     Ended,
     /// It was not there any more: released before, or taken away by somebody.
     Absent,
-}
-
-/// What a backend can do besides taking, showing and releasing one lock.
-#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Promises {
-    /// Waiting is a queue in order of arrival, and the service says when it is our turn.
-    pub queue: bool,
-    /// Several locks in one request, all or none.
-    pub several: bool,
-    /// The numbers of its grants grow and are never used twice; else they are counted on this host.
-    pub numbers: bool,
-    /// It keeps a history.
-    pub history: bool,
-    /// An administrator can end somebody's grant, with name and reason.
-    pub force: bool,
-    /// It is told until when the holder will be down.
-    pub down_until: bool,
-    /// It can be asked which locks there are.
-    pub list: bool,
 }
 
 /// A lock service.

@@ -6,7 +6,6 @@
 
 mod apart;
 pub mod check;
-pub mod command;
 mod dialect;
 mod dlm_ini;
 mod dotenv;
@@ -25,6 +24,7 @@ use std::time::Duration;
 use super::name::Phase;
 use crate::config;
 use crate::config::locking::Backoff;
+pub use crate::config::run::{Asking, Level, Repeat, Wait};
 pub use load::{CalledAs, load};
 
 /// In which of the configurations that sites have this one is written.
@@ -83,17 +83,6 @@ pub struct Settings {
     pub warnings: Vec<String>,
 }
 
-/// How long to wait for a busy lock.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wait {
-    /// Not at all: one try.
-    No,
-    /// No longer than this.
-    UpTo(Duration),
-    /// Until it is ours.
-    Forever,
-}
-
 /// How often something is tried, and what is between the tries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tries {
@@ -121,21 +110,6 @@ pub struct LogFile {
     pub level: Level,
     /// How many days are kept besides today.
     pub retention: u32,
-}
-
-/// How much a line of the log matters, by the names of Python's logging.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// For who looks for a fault.
-    Debug,
-    /// What happens.
-    Info,
-    /// What may hurt.
-    Warning,
-    /// What failed.
-    Error,
-    /// What stops the run.
-    Critical,
 }
 
 /// A directory of scripts.
@@ -187,22 +161,4 @@ pub enum Reboot {
     ScriptsOr(Vec<String>),
     /// By a command, word by word.
     Command(Vec<String>),
-}
-
-/// What a resumed phase runs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Repeat {
-    /// Only the scripts that have not succeeded yet.
-    Unfinished,
-    /// All of them.
-    All,
-}
-
-/// How the scripts of `needs_update` are asked.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asking {
-    /// The first yes is the answer.
-    FirstYes,
-    /// All are asked.
-    All,
 }

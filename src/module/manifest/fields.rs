@@ -8,8 +8,8 @@ use super::super::name::Name;
 use super::super::version::Version;
 use super::{Module, Resources};
 use crate::cluster::manifest::is_sha256;
+use crate::config::command;
 use crate::config::values;
-use crate::phase::settings::command;
 use crate::sys::clock::{self, Moment};
 
 /// What a module may say.

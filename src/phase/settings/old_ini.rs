@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::dialect::MAIN;
-use super::{Dirs, LogFile, ScriptDir, command, python};
+use super::{Dirs, LogFile, ScriptDir, python};
+use crate::config::command;
 use crate::config::ini::Ini;
 use crate::config::section::Section;
 use crate::error::{Error, Result};

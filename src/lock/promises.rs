@@ -1,8 +1,28 @@
 //! What each kind of lock service can do, and whether that is enough. Pure.
 
-use super::{Kind, Promises};
+use super::kind::Kind;
+use super::name::LockSet;
 use crate::error::{Error, Result};
-use crate::lock::name::LockSet;
+
+/// What a backend can do besides taking, showing and releasing one lock.
+#[allow(clippy::struct_excessive_bools)] // each is a fact of its own
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Promises {
+    /// Waiting is a queue in order of arrival, and the service says when it is our turn.
+    pub queue: bool,
+    /// Several locks in one request, all or none.
+    pub several: bool,
+    /// The numbers of its grants grow and are never used twice; else they are counted on this host.
+    pub numbers: bool,
+    /// It keeps a history.
+    pub history: bool,
+    /// An administrator can end somebody's grant, with name and reason.
+    pub force: bool,
+    /// It is told until when the holder will be down.
+    pub down_until: bool,
+    /// It can be asked which locks there are.
+    pub list: bool,
+}
 
 const BARE: Promises = Promises {
     queue: false,
@@ -52,7 +72,7 @@ impl Promises {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::lock::client::held::KINDS;
+    use crate::lock::kind::KINDS;
     use crate::lock::name::LockName;
 
     #[test]
