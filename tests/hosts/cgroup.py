@@ -9,6 +9,7 @@ import contextlib
 import os
 from pathlib import Path
 
+from .error import LabError
 from .wait import wait_for
 
 MOUNT = Path("/sys/fs/cgroup")
@@ -52,7 +53,24 @@ def joined(groups, argv):
 
 def remove(group):
     """Remove a group and those the guest made below it; those who were in it may be a moment late to end."""
-    wait_for(lambda: try_remove(group), PATIENCE, f"the end of the processes in {group}")
+    try:
+        wait_for(lambda: try_remove(group), PATIENCE, f"the end of the processes in {group}")
+    except LabError as error:
+        raise LabError(f"{error}: {'; '.join(left(group)) or 'the kernel shows none'}") from None
+
+
+def left(group):
+    """Who is still in a group or below it, for people: number, state, and where in the kernel it waits."""
+    def said(path):
+        with contextlib.suppress(OSError):
+            return path.read_text().strip()
+        return "?"
+
+    for procs in group.rglob("cgroup.procs"):
+        for pid in said(procs).split():
+            proc = Path("/proc") / pid
+            state = said(proc / "stat").rpartition(")")[2].split()[:1]
+            yield f"{procs.parent.name}: process {pid} {said(proc / 'comm')} {' '.join(state)} in {said(proc / 'wchan')}"
 
 
 def try_remove(group):
