@@ -7,6 +7,7 @@ systemd hierarchy.
 
 import contextlib
 import os
+import signal
 from pathlib import Path
 
 from .error import LabError
@@ -52,25 +53,38 @@ def joined(groups, argv):
 
 
 def remove(group):
-    """Remove a group and those the guest made below it; those who were in it may be a moment late to end."""
+    """Remove a group and those the guest made below it, of a guest that is off. Whoever is still in it ends, maybe a moment late."""
+    def end_all():
+        for pid in members(group):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return try_remove(group)
+
     try:
-        wait_for(lambda: try_remove(group), PATIENCE, f"the end of the processes in {group}")
+        wait_for(end_all, PATIENCE, f"the end of the processes in {group}")
     except LabError as error:
         raise LabError(f"{error}: {'; '.join(left(group)) or 'the kernel shows none'}") from None
 
 
-def left(group):
-    """Who is still in a group or below it, for people: number, state, and where in the kernel it waits."""
-    def said(path):
-        with contextlib.suppress(OSError):
-            return path.read_text().strip()
-        return "?"
+def members(group):
+    """The processes in a group or below it; never one of another world, whose number is 0 here."""
+    for folder, _, _ in os.walk(group):
+        yield from (int(pid) for pid in said(Path(folder, "cgroup.procs")).split() if int(pid) > 1)
 
-    for procs in group.rglob("cgroup.procs"):
-        for pid in said(procs).split():
-            proc = Path("/proc") / pid
-            state = said(proc / "stat").rpartition(")")[2].split()[:1]
-            yield f"{procs.parent.name}: process {pid} {said(proc / 'comm')} {' '.join(state)} in {said(proc / 'wchan')}"
+
+def left(group):
+    """Who is still in a group or below it, for people: number, name, state, and where in the kernel it waits."""
+    for pid in members(group):
+        proc = Path(f"/proc/{pid}")
+        state = said(proc / "stat").rpartition(")")[2].split()[:1]
+        yield f"process {pid} {said(proc / 'comm')} {' '.join(state)} in {said(proc / 'wchan')}"
+
+
+def said(path):
+    """What a file of the kernel's says; nothing when it is gone."""
+    with contextlib.suppress(OSError):
+        return path.read_text().strip()
+    return ""
 
 
 def try_remove(group):
