@@ -122,8 +122,8 @@ pub struct Terms<'a> {
 /// tick once a second at least.
 ///
 /// # Errors
-/// [`Error::Refused`] if it is unfit or was exchanged, [`Error::Io`] if there can be no process group or no pipe. That it cannot be
-/// started, and how it ended, is a result.
+/// [`Error::Refused`] if it is unfit or was exchanged, [`Error::Io`] if there can be no process group, no pipe or no process. That the
+/// program cannot be executed, and how it ended, is a result.
 pub fn run_script(terms: &Terms, entry: &Entry, args: &[String], heard: &mut dyn FnMut(Heard)) -> Result<Done> {
     let script = Script::judge(terms.paths, &terms.paths.at(&entry.path), &entry.whose)?;
     let words = std::iter::once(entry.path.as_os_str().to_os_string()).chain(args.iter().map(OsString::from));
@@ -192,6 +192,7 @@ fn run(
     check()?;
     let child = match group.start(command, user) {
         Ok(child) => child,
+        Err(why) if lacks_room(&why) => return Err(Error::io("start", &name)(why)),
         Err(why) => return Ok(done(Ended::NotStarted(why.to_string()), Left::Nothing)),
     };
     let mut ear = Ear::new(child, read, terms.stop);
@@ -210,6 +211,11 @@ fn run(
             Err(Error::io("listen to", &name)(why))
         }
     }
+}
+
+/// Whether the host has no room for another process, fork(2): no program is at fault then.
+fn lacks_room(why: &io::Error) -> bool {
+    matches!(why.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::OutOfMemory)
 }
 
 fn pipe() -> io::Result<(File, OwnedFd)> {

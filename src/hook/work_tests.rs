@@ -249,3 +249,10 @@ fn what_is_said_before_a_pause_is_there_to_be_written_at_once() {
     .unwrap();
     assert_eq!(&told[..2], [b"a\n".to_vec(), b"tick".to_vec()], "{told:?}");
 }
+
+#[test]
+fn a_host_without_room_is_told_from_a_program_that_cannot_be_executed() {
+    use nix::errno::Errno::{EACCES, EAGAIN, ENOENT, ENOEXEC, ENOMEM};
+    assert!([EAGAIN, ENOMEM].map(io::Error::from).iter().all(lacks_room));
+    assert!(![EACCES, ENOENT, ENOEXEC].map(io::Error::from).iter().any(lacks_room));
+}
