@@ -3,9 +3,9 @@
 //! flock(2) has no stale state: it falls when its holder dies, however it dies. The file is only ever locked, never
 //! renamed over, never removed, for two processes could then lock two files.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use nix::fcntl::{Flock, FlockArg, OFlag, openat};
@@ -34,6 +34,10 @@ pub fn try_take(path: &Path) -> Result<Option<Lock>> {
         _ => Error::io("open", path)(why),
     })?;
     let file = trusted::regular(fd, path, Rule::Root)?;
+    // Whoever can open it can hold it. Another program may have made it, and left it to everybody's eyes.
+    if file.metadata().map_err(Error::io("look at", path))?.permissions().mode() & 0o077 != 0 {
+        file.set_permissions(Permissions::from_mode(0o600)).map_err(Error::io("set the mode of", path))?;
+    }
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut file) => {
             // For people who look who works; nothing reads it.
@@ -64,7 +68,6 @@ pub fn is_held(path: &Path) -> Result<bool> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     #[test]
     fn a_file_that_others_could_hold_is_no_lock() {
@@ -77,6 +80,16 @@ mod tests {
         nix::unistd::mkfifo(&path, Mode::S_IRUSR).unwrap();
         assert!(matches!(try_take(&path), Err(Error::Refused { .. })));
         assert!(is_held(&path).is_ok(), "whoever looks does not wait for somebody to write into it");
+    }
+
+    #[test]
+    fn a_lock_that_another_program_left_for_all_to_read_is_ours_alone_from_then_on() {
+        let scratch = tempfile::tempdir().unwrap();
+        let path = scratch.path().join("lock");
+        std::fs::write(&path, "4711\n").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o644)).unwrap();
+        assert!(try_take(&path).unwrap().is_some());
+        assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     }
 
     #[test]
