@@ -100,7 +100,11 @@ impl Ini {
 
     fn add(&mut self, place: Place, text: &str, line: usize) -> Result<String> {
         if matches!(place, Place::Nowhere) {
-            return Err(self.wrong(line, "a key before the first [section]"));
+            let words = match text.strip_prefix('\u{feff}') {
+                Some(_) => "it begins with a byte order mark; save it as UTF-8 without one",
+                None => "a key before the first [section]",
+            };
+            return Err(self.wrong(line, words));
         }
         let Some((key, value)) = text.split_once(['=', ':']) else {
             return Err(self.wrong(line, &format!("neither a [section] nor key = value: {text:?}")));
@@ -256,6 +260,7 @@ mod tests {
     fn what_configparser_refuses_is_refused_with_its_line() {
         for (text, words) in [
             ("k = v\n", "f:1: a key before"),
+            ("\u{feff}[a]\nk = v\n", "f:1: it begins with a byte order mark"),
             ("[a]\nk = 1\nk = 2\n", "f:3: key k is already on line 2"),
             ("[a]\n[a]\n", "f:2: section [a] is already on line 1"),
             ("[a]\nnonsense\n", "f:2: neither"),

@@ -58,6 +58,8 @@ pub fn show(settings: &Settings, config: &Config, paths: &Paths, clock: Clock, j
     }
     let reboot = match &settings.reboot {
         Reboot::Scripts => None,
+        // Only where there are no scripts for it.
+        Reboot::ScriptsOr(_) if phases.iter().any(|plan| plan.phase == "reboot" && !plan.scripts.is_empty()) => None,
         Reboot::Command(words) | Reboot::ScriptsOr(words) => Some(words.join(" ")),
     };
     let next = status::next(table::start(seen, Starter::Tick));

@@ -84,6 +84,12 @@ pub fn findings(settings: &Settings, facts: &Facts) -> Vec<String> {
         let path = settings.log.path.display();
         say(format!("the log {path} is no regular file, and no run begins before it is one or gone"));
     }
+    if settings.dialect != Dialect::Ours && settings.lock_name.contains(['#', '?', '%']) {
+        say(format!(
+            "the updater put lock {} into its address as it is, and so asks for another one: no host of the group may still run it",
+            settings.lock_name
+        ));
+    }
     if settings.lock.is_none() && settings.dialect == Dialect::Ours && settings.warnings.is_empty() {
         say("no lock is configured: two hosts of a group may go down at once".into());
     }

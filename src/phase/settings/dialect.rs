@@ -23,10 +23,19 @@ pub enum Text {
 /// [`Error::Usage`] if it is no INI file though it looks like one, or mixes two dialects.
 pub fn recognise(text: &str, file: &str, called_as: CalledAs) -> Result<Text> {
     if !has_sections(text, called_as) {
-        return Ok(Text::Dotenv);
+        return match sectionless(text) {
+            Some(line) => {
+                Err(Error::Usage(format!("{file}:{line}: a key before the first [section]; write [main] above it")))
+            }
+            None => Ok(Text::Dotenv),
+        };
     }
     let ini = Ini::parse(text, file)?;
     if !ini.section_names().any(|name| name == MAIN) {
+        if let Some(name) = ini.section_names().find(|name| name.trim().eq_ignore_ascii_case(MAIN)) {
+            let line = ini.section_line(name);
+            return Err(Error::Usage(format!("{file}:{line}: unknown section [{name}]; did you mean [main]?")));
+        }
         return Ok(Text::Ini(ini, Dialect::Ours));
     }
     // A value that cannot be interpolated is there all the same.
@@ -43,6 +52,15 @@ pub fn recognise(text: &str, file: &str, called_as: CalledAs) -> Result<Text> {
         (true | false, false) => Dialect::DlmIni,
     };
     Ok(Text::Ini(ini, dialect))
+}
+
+/// The line of a key that only the INI dialects have, in a text that has no section.
+fn sectionless(text: &str) -> Option<usize> {
+    let is_ini = |line: &str| {
+        let key = line.split_once(['=', ':']).map_or("", |(key, _)| key.trim());
+        ["lock_name", "secret_id", "foreman_url"].iter().any(|known| key.eq_ignore_ascii_case(known))
+    };
+    text.lines().position(is_ini).map(|at| at + 1)
 }
 
 /// An INI file says nothing before its first section; a dotenv file has no line that begins with a bracket.
@@ -90,6 +108,17 @@ mod tests {
         assert_eq!(of("\n# nothing\n", CalledAs::DlmEngineUpdater), Dialect::Dotenv);
         assert_eq!(of("[main]\nlog = /l\n", CalledAs::ForemanDlmUpdater), Dialect::Foreman);
         assert_eq!(of("[main]\nlog = /l\n", CalledAs::DlmEngineUpdater), Dialect::DlmIni);
+    }
+
+    #[test]
+    fn a_main_section_that_is_misspelt_or_missing_is_named() {
+        let words = |text| recognise(text, "f", CalledAs::DlmEngineUpdater).unwrap_err().to_string();
+        assert_eq!(words("; c\n[Main]\nlog = /l\n"), "f:2: unknown section [Main]; did you mean [main]?");
+        assert!(words("[ main ]\n").ends_with("[ main ]; did you mean [main]?"));
+        assert_eq!(
+            words("log = /l\nLock_Name = web\n"),
+            "f:2: a key before the first [section]; write [main] above it"
+        );
     }
 
     #[test]

@@ -67,6 +67,20 @@ fn what_will_hurt_is_found_before_it_does() {
 }
 
 #[test]
+fn w42_a_lock_that_the_updater_would_ask_for_by_another_name_is_told() {
+    let host = Host::new("");
+    let of = |name: &str| {
+        let text = "main_api_endpoint=https://x/api/v2/\nmain_api_secretid=a\nmain_api_secret=b\n";
+        fs::create_dir_all(host.paths.at("/etc/dlm_engine_updater")).unwrap();
+        fs::write(host.paths.dlm_env(), format!("{text}main_api_lockname={name}\n")).unwrap();
+        let settings = load(CalledAs::DlmEngineUpdater, None, &host.paths, &[]).unwrap();
+        let found = findings(&settings, &Facts::gather(&settings, &host.paths, |_| None));
+        found.iter().any(|line| line.contains("asks for another one"))
+    };
+    assert!(of("'web # all'") && of("50%") && of("web?") && !of("'web servers'") && !of("web-1_a.b"));
+}
+
+#[test]
 fn a_run_without_a_lock_is_told() {
     assert!(Host::new("").findings().iter().any(|line| line.contains("no lock is configured")));
     let unnamed = Host::new(&LOCK.replace("names = web\n", "")).findings();
