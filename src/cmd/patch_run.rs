@@ -137,7 +137,7 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
     let paths = args.place.paths()?;
     let (settings, config) = configuration(args, called, &paths)?;
     if args.check_config {
-        return check::check(&settings, &paths, args.json);
+        return check::check(&settings, &paths, args.place.clock(), args.json);
     }
     if args.status {
         return status::show(&settings, &paths, args.place.clock(), args.json);

@@ -4,6 +4,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 
@@ -19,6 +20,27 @@ const LINKS: usize = 40;
 /// # Errors
 /// [`Error::Refused`] for a link that others could change or that leads in a circle, [`Error::Io`] where there is nothing.
 pub fn resolve(root: &Path, path: &Path, rule: Rule) -> Result<PathBuf> {
+    follow(root, path, rule, Missing::Fails)
+}
+
+/// The same for a file that is to be made, with directories above it that may still have to be made: the links of the directories that
+/// are there are followed, as `/var/run` is one; the file itself stays as it is named.
+///
+/// # Errors
+/// As [`resolve`], but that there is nothing is none.
+pub fn above(root: &Path, path: &Path, rule: Rule) -> Result<PathBuf> {
+    let (Some(dir), Some(name)) = (path.parent(), path.file_name()) else { return Ok(path.to_path_buf()) };
+    Ok(follow(root, dir, rule, Missing::WillBeMade)?.join(name))
+}
+
+/// What it means that there is nothing under a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Missing {
+    Fails,
+    WillBeMade,
+}
+
+fn follow(root: &Path, path: &Path, rule: Rule, missing: Missing) -> Result<PathBuf> {
     let at = |inside: &Path| root.join(inside.strip_prefix("/").unwrap_or(inside));
     let mut walked = PathBuf::from("/");
     let mut ahead = names(path);
@@ -30,7 +52,13 @@ pub fn resolve(root: &Path, path: &Path, rule: Rule) -> Result<PathBuf> {
         }
         let next = walked.join(&name);
         let real = at(&next);
-        let stat = std::fs::symlink_metadata(&real).map_err(Error::io("look at", &real))?;
+        let stat = match std::fs::symlink_metadata(&real) {
+            Err(why) if why.kind() == ErrorKind::NotFound && missing == Missing::WillBeMade => {
+                walked = next;
+                continue;
+            }
+            other => other.map_err(Error::io("look at", &real))?,
+        };
         if !stat.is_symlink() {
             walked = next;
             continue;
@@ -68,6 +96,21 @@ fn names(path: &Path) -> VecDeque<OsString> {
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;
+
+    #[test]
+    fn a_file_that_is_to_be_made_lies_where_the_links_above_it_lead() {
+        let scratch = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(scratch.path().join("run")).unwrap();
+        std::fs::create_dir_all(scratch.path().join("var")).unwrap();
+        symlink("../run", scratch.path().join("var/run")).unwrap();
+        let of = |path: &str| above(scratch.path(), Path::new(path), Rule::Root).unwrap();
+        assert_eq!(of("/var/run/updater.lock"), Path::new("/run/updater.lock"));
+        assert_eq!(of("/var/run/updater/a/lock"), Path::new("/run/updater/a/lock"));
+        assert_eq!(of("/opt/updater/state"), Path::new("/opt/updater/state"));
+        // A link in the file's own place is for whoever opens it.
+        symlink("/etc/passwd", scratch.path().join("run/log")).unwrap();
+        assert_eq!(of("/var/run/log"), Path::new("/run/log"));
+    }
 
     #[test]
     fn a_path_is_followed_as_from_inside_the_root() {

@@ -7,9 +7,12 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::hook::{Whose, list};
+use crate::lock::client;
 use crate::paths::Paths;
 use crate::phase::settings::check::{Facts, Understood, findings, understood};
 use crate::phase::settings::{Dialect, Settings};
+use crate::sys::clock::Clock;
+use crate::sys::trusted::{self, Rule};
 
 #[derive(Debug, Serialize)]
 struct Report<'a> {
@@ -23,10 +26,10 @@ struct Report<'a> {
 ///
 /// # Errors
 /// If they cannot be printed.
-pub fn check(settings: &Settings, paths: &Paths, json: bool) -> Result<Exit> {
+pub fn check(settings: &Settings, paths: &Paths, clock: Clock, json: bool) -> Result<Exit> {
     let rows = understood(settings);
     let mut found = findings(settings, &Facts::gather(settings, paths, |dir| count(paths, dir)));
-    found.extend(unfit(settings, paths));
+    found.extend(unfit(settings, paths, clock));
     if json {
         print_json(settings, &rows, &found)?;
     } else {
@@ -60,7 +63,7 @@ fn count(paths: &Paths, dir: &Path) -> Option<usize> {
 }
 
 /// Directories and scripts that a run would refuse.
-fn unfit(settings: &Settings, paths: &Paths) -> Vec<String> {
+fn unfit(settings: &Settings, paths: &Paths, clock: Clock) -> Vec<String> {
     let dirs = settings.dirs.all().map(|(_, dir)| &dir.path);
     let mut found: Vec<String> =
         dirs.filter_map(|dir| list::list(paths, dir, &Whose::Root).err()).map(|error| error.to_string()).collect();
@@ -71,7 +74,24 @@ fn unfit(settings: &Settings, paths: &Paths) -> Vec<String> {
             found.extend(of_users.into_iter().filter_map(Result::err).map(|error| error.to_string()));
         }
     }
+    if let Some(lock) = &settings.lock {
+        // Nobody is asked: only whether secret and certificates can be read, and are what they should be.
+        found.extend(client::open(lock, paths, clock).err().map(|error| error.to_string()));
+    }
+    found.extend(
+        [(&settings.state, Rule::Root), (&settings.local_lock, Rule::Root), (&settings.log.path, Rule::Log)]
+            .into_iter()
+            .filter_map(|(path, rule)| open_above(&paths.at(path), rule).err())
+            .map(|error| error.to_string()),
+    );
+    found.dedup();
     found
+}
+
+/// Judges the directories above a file as far as they are there.
+fn open_above(path: &Path, rule: Rule) -> Result<()> {
+    let there = path.ancestors().skip(1).find(|dir| dir.symlink_metadata().is_ok());
+    there.map_or(Ok(()), |dir| trusted::directory_by(dir, rule).map(drop))
 }
 
 fn name(dialect: Dialect) -> &'static str {

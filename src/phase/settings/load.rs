@@ -8,7 +8,8 @@ use super::dialect::{self, Text};
 use super::{Dialect, Settings, apart, dlm_ini, dotenv, foreman, ours};
 use crate::error::{Error, Result};
 use crate::paths::Paths;
-use crate::sys::trusted;
+use crate::sys::links;
+use crate::sys::trusted::{self, Rule};
 
 /// A configuration file may not be larger than this.
 const LIMIT: u64 = 1 << 20;
@@ -53,6 +54,7 @@ pub fn load(called_as: CalledAs, named: Option<&Path>, paths: &Paths, env: &[(St
     let Some(path) = choose(called_as, named, paths)? else { return without_a_file(called_as, paths, env) };
     let (text, access) = text(&path)?;
     let mut settings = understand(&text, &path, called_as, paths, env)?;
+    follow_links(&mut settings, paths)?;
     apart::check(&settings)?;
     if access == Access::Others && holds_a_secret(settings.dialect) {
         let words = format!("others may read the secret in it; chmod 600 {}", path.display());
@@ -62,6 +64,15 @@ pub fn load(called_as: CalledAs, named: Option<&Path>, paths: &Paths, env: &[(St
         note_failure_dir(&mut settings, &path);
     }
     Ok(settings)
+}
+
+/// What a run writes lies where the links of root's above it lead: `/var/run` is one on most hosts.
+fn follow_links(settings: &mut Settings, paths: &Paths) -> Result<()> {
+    let follow = |path: &Path, rule| links::above(paths.root(), path, rule);
+    settings.state = follow(&settings.state, Rule::Root)?;
+    settings.local_lock = follow(&settings.local_lock, Rule::Root)?;
+    settings.log.path = follow(&settings.log.path, Rule::Log)?;
+    Ok(())
 }
 
 /// Understands a text in its dialect.
