@@ -6,6 +6,7 @@ use crate::exit::{self, Exit};
 use crate::flag::record::Draft;
 use crate::lock::client::remembered;
 use crate::lock::name::{Note, quoted};
+use crate::phase::name::Phase;
 use crate::phase::settings::Level;
 use crate::phase::table::Holds;
 
@@ -46,12 +47,15 @@ impl Driver<'_> {
         } else if self.settings.lock.is_some() || self.holds() != Holds::Nothing {
             match self.give_back(Tries::One) {
                 Ok(()) => {}
-                Err(error @ Error::Unreachable { .. }) => {
-                    self.write_state(crate::phase::name::Phase::LockRelease)?;
-                    exit::out("the lock is given back at the next start that reaches its service");
-                    return Ok(self.unreachable(&error));
+                Err(error) => {
+                    self.write_state(Phase::LockRelease)?;
+                    if matches!(error, Error::Unreachable { .. }) {
+                        exit::out("the lock is given back at the next start that reaches its service");
+                        return Ok(self.unreachable(&error));
+                    }
+                    exit::out("nothing of the run goes on; that the lock is given back is tried again at each start");
+                    return Err(error);
                 }
-                Err(error) => return Err(error),
             }
         }
         self.forget(&format!("abandoned: {reason}"))?;

@@ -218,7 +218,7 @@ impl<'a> Driver<'a> {
             Phase::PreUpdate | Phase::Update => self.work(phase),
             Phase::Reboot => self.reboot(),
             Phase::PostUpdate => {
-                self.still_ours()?;
+                self.still_ours();
                 self.work(phase)
             }
             Phase::LockRelease => self.lock_release(),

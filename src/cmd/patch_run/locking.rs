@@ -57,8 +57,11 @@ impl Driver<'_> {
 
     /// Before the host is changed: the service says that the lock is held, or it is taken again. The end of the driver if not.
     pub(super) fn make_sure(&mut self) -> Result<Option<End>> {
-        if self.sure == Sure::Yes || self.settings.lock.is_none() {
+        if self.sure == Sure::Yes {
             return Ok(None);
+        }
+        if self.settings.lock.is_none() {
+            return self.nothing_is_held().map(|()| None);
         }
         match self.standing_in_time()? {
             Standing::Held => {
@@ -83,20 +86,33 @@ impl Driver<'_> {
     }
 
     /// Behind the reboot: what became of the lock is told, and changes nothing.
-    pub(super) fn still_ours(&mut self) -> Result<()> {
+    pub(super) fn still_ours(&mut self) {
         if self.sure == Sure::Yes || self.holds() != Holds::Lock {
-            return Ok(());
+            return;
         }
-        match self.standing(None)? {
-            Standing::Held => self.sure = Sure::Yes,
-            Standing::Lost(locks) => {
+        match self.standing(None) {
+            Ok(Standing::Held) => self.sure = Sure::Yes,
+            Ok(Standing::Lost(locks)) => {
                 let words =
                     format!("lock {locks} was taken from this host while it was held; nothing of it is given back");
                 self.voice.decide(Level::Error, words);
             }
-            Standing::Unknown(error) => self.voice.decide(Level::Warning, error),
+            Ok(Standing::Unknown(error)) => self.voice.decide(Level::Warning, error),
+            // A certificate that has expired, a secret that was changed: the host does not stay out of service for it.
+            Err(error) => self.voice.decide(Level::Error, error),
         }
-        Ok(())
+    }
+
+    /// Nobody can be asked any more whether what this run holds is still its own.
+    fn nothing_is_held(&self) -> Result<()> {
+        match self.grants().first() {
+            None => Ok(()),
+            Some(grant) => Err(Error::Usage(format!(
+                "this run holds lock {}, and no lock is configured any more; put it back into {}, or end the run with --abandon --keep-lock",
+                grant.lock,
+                self.settings.file.display()
+            ))),
+        }
     }
 
     /// Before the host goes down: the service is told until when it will be. The end of the driver if the lock is not held.
