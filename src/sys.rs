@@ -20,6 +20,7 @@ pub mod process;
 pub mod random;
 pub mod replace;
 pub mod secret;
+pub mod session;
 pub mod space;
 pub mod stop;
 pub mod tls;

@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used)] // a test that cannot go on fails
 
+#[path = "patch_lock/astray.rs"]
+mod astray;
 #[path = "patch_lock/authority.rs"]
 mod authority;
 #[path = "patch_lock/bench.rs"]

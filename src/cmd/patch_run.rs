@@ -34,6 +34,7 @@ use crate::phase::table::{Start, Starter};
 use crate::sys::group::Groups;
 use crate::sys::lockfile::{self, Lock};
 use crate::sys::random;
+use crate::sys::session;
 use crate::sys::stop::Stop;
 use crate::sys::worker::{self, Worker};
 
@@ -144,6 +145,13 @@ fn run(args: &Args, called: CalledAs, codes: Codes) -> Result<Exit> {
     }
     if args.dry_run || args.place.is_only_a_question(&paths) && args.phase.is_none() && !args.abandon {
         return plan::show(&settings, &config, &paths, args.place.clock(), args.json);
+    }
+    // Scripts of users could put words into the terminal from which they are started, and root's shell would read them.
+    if !settings.users.is_empty()
+        && !args.abandon
+        && let Some(code) = session::without_terminal()?
+    {
+        return Ok(Exit::Code(code));
     }
     if let Some(phase) = args.phase {
         return single::run(&settings, &paths, phase);

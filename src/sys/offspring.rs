@@ -89,7 +89,7 @@ mod tests {
     use super::*;
 
     fn process(id: i32, parent: i32, session: i32) -> (i32, Stat) {
-        (id, Stat { id, zombie: false, parent, group: id, session, start: 7 })
+        (id, Stat { id, zombie: false, parent, group: id, session, has_terminal: false, start: 7 })
     }
 
     #[test]

@@ -15,6 +15,8 @@ pub struct Stat {
     pub group: i32,
     /// Its session, which a daemon has left.
     pub session: i32,
+    /// It has a terminal that it and its children can take hold of, whatever their input and output are: `/dev/tty`.
+    pub has_terminal: bool,
     /// When it was started, in ticks since the machine's boot. With its number, that is which process it is.
     pub start: u64,
 }
@@ -32,6 +34,7 @@ pub fn parse(line: &str) -> Option<Stat> {
         parent: number(4)?,
         group: number(5)?,
         session: number(6)?,
+        has_terminal: number(7)? != 0,
         start: field(22)?.parse().ok()?,
     })
 }
@@ -64,8 +67,8 @@ mod tests {
 
     #[test]
     fn a_name_with_brackets_in_it_does_not_shift_the_fields() {
-        let line = format!("7 (a) R 1 (b) Z 1 42 40 {}4711 1 2 3\n", "0 ".repeat(15));
-        let expected = Stat { id: 7, zombie: true, parent: 1, group: 42, session: 40, start: 4711 };
+        let line = format!("7 (a) R 1 (b) Z 1 42 40 34816 {}4711 1 2 3\n", "0 ".repeat(14));
+        let expected = Stat { id: 7, zombie: true, parent: 1, group: 42, session: 40, has_terminal: true, start: 4711 };
         assert_eq!(parse(&line), Some(expected));
         assert_eq!(parse("1 (init) S 0"), None);
         assert_eq!(parse(""), None);

@@ -7,12 +7,12 @@ use patchflag::sys::lockfile;
 
 use super::bench::{Host, Said};
 
-const SECTION: &str = "backend = dir\ndir = /srv/locks\nscope = this-host\nnames = web\nbackoff_base = 1s\nbackoff_max = 1s\n[run]\nwait = no\n";
+pub(super) const SECTION: &str = "backend = dir\ndir = /srv/locks\nscope = this-host\nnames = web\nbackoff_base = 1s\nbackoff_max = 1s\n[run]\nwait = no\n";
 
 const LOOK: &str = "while read -r line; do echo $line; done </srv/locks/web.lock >/seen";
 
 /// A host whose driver has an update to make, below a root with a static shell; `update.d/10-look` notes who holds the lock by then.
-fn host() -> Host {
+pub(super) fn host() -> Host {
     let host = Host::new("web01.example.org", 'a', SECTION);
     std::fs::create_dir_all(host.path("srv/locks")).unwrap();
     std::fs::create_dir(host.path("bin")).unwrap();
@@ -25,17 +25,17 @@ fn host() -> Host {
     host
 }
 
-fn script(host: &Host, name: &str, body: &str) {
+pub(super) fn script(host: &Host, name: &str, body: &str) {
     let name = format!("etc/patch/run/{name}");
     host.write(&name, &format!("#!/bin/sh\n{body}\n"));
     std::fs::set_permissions(host.path(&name), std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-fn patch_run(host: &Host) -> Said {
+pub(super) fn patch_run(host: &Host) -> Said {
     patch_run_with(host, &[])
 }
 
-fn patch_run_with(host: &Host, args: &[&str]) -> Said {
+pub(super) fn patch_run_with(host: &Host, args: &[&str]) -> Said {
     let mut command = Command::new(env!("CARGO_BIN_EXE_patch-run"));
     command.arg("--root").arg(host.path("")).args(args).stdin(Stdio::null());
     command.output().unwrap().into()

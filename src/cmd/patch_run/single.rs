@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::exit::{self, Exit};
 use crate::hook::{self, Ended, Heard, Terms, words};
 use crate::paths::Paths;
+use crate::phase::log::lines::Lines;
 use crate::phase::name::Phase;
 use crate::phase::settings::Settings;
 use crate::sys::group::{Groups, Reach};
@@ -46,11 +47,21 @@ pub fn run(settings: &Settings, paths: &Paths, phase: Phase) -> Result<Exit> {
             stop: Some(&stop),
             dir: Path::new("/"),
         };
-        let done = hook::run_script(&terms, entry, &[], &mut |heard| {
-            if let Heard::Bytes(bytes) = heard {
-                exit::pass_on(bytes);
+        // What a user says is made harmless, as in the log: it is root's terminal.
+        let (mut lines, mut said) = (entry.whose.user().map(|_| Lines::default()), Vec::new());
+        let done = hook::run_script(&terms, entry, &[], &mut |heard| match (heard, &mut lines) {
+            (Heard::Bytes(bytes), None) => exit::pass_on(bytes),
+            (Heard::Bytes(bytes), Some(lines)) => {
+                lines.take(bytes, b"", &mut said);
+                exit::pass_on(&said);
+                said.clear();
             }
+            _ => {}
         })?;
+        if let Some(mut lines) = lines {
+            lines.finish(b"", &mut said);
+            exit::pass_on(&said);
+        }
         exit::out(format_args!("{}: {done}", entry.path.display()));
         match done.ended {
             Ended::Code(0) => {}

@@ -84,7 +84,8 @@ mod tests {
 
     #[test]
     fn who_lives_is_not_dead_and_who_has_its_number_after_a_boot_is_somebody_else() {
-        let found = |zombie, start| Some(Stat { id: 7, zombie, parent: 1, group: 1, session: 1, start });
+        let found =
+            |zombie, start| Some(Stat { id: 7, zombie, parent: 1, group: 1, session: 1, has_terminal: false, start });
         assert!(!is_dead(PROCESS, found(false, 99)));
         assert!(is_dead(PROCESS, found(true, 99)));
         assert!(is_dead(PROCESS, found(false, 98)));
