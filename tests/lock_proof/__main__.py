@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests import lock_history, lock_history_selftest, seed
+from tests.apart import apart
 from tests.lock_history import Recording
 
 from . import faults, order, points, pollers
@@ -167,4 +168,5 @@ def keep(recording, path):
 
 
 if __name__ == "__main__":
+    apart("tests.lock_proof")
     sys.exit(main())

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from tests import seed
+from tests.apart import apart
 from tests.crash.order import Result
 from tests.hosts.error import LabError
 from tests.lock_proof.daemon import PORT, Lockd
@@ -174,4 +175,5 @@ def shown(host):
 
 
 if __name__ == "__main__":
+    apart("tests.run_crash")
     sys.exit(main())
